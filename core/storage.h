@@ -1,0 +1,95 @@
+// Storage: a block of device memory with an identity and a version, taken from a caching pool.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/backend.h"
+
+namespace slope {
+
+struct MemoryStatistics {
+  size_t live_bytes = 0;      // held by tensors now
+  size_t cached_bytes = 0;    // freed, kept for reuse
+  size_t peak_bytes = 0;      // largest live_bytes + cached_bytes so far
+  int64_t allocations = 0;    // calls to Backend::allocate
+  int64_t requests = 0;       // storages handed out
+};
+
+// Freed blocks are kept and handed out again, best fit, if at most twice too large. Thread-safe. A plan owns a pool of
+// its own, so that its buffers never leave it.
+class Pool : public std::enable_shared_from_this<Pool> {
+ public:
+  explicit Pool(Device device) : device_(device) {}
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  Device device() const { return device_; }
+  void* take(size_t bytes, size_t* capacity);
+  void give(void* memory, size_t capacity);
+  void clear_cache();
+  MemoryStatistics statistics() const;
+  void reset_peak();
+
+ private:
+  const Device device_;
+  mutable std::mutex mutex_;
+  std::multimap<size_t, void*> free_;  // capacity -> block
+  MemoryStatistics statistics_;
+};
+
+// The pool of a device that outlives everything.
+Pool& device_pool(Device device);
+MemoryStatistics memory_statistics(Device device);
+// Gives cached memory back to the device.
+void clear_cache(Device device);
+
+class Storage {
+ public:
+  // From the innermost PoolScope of this thread, if it is for the same device, else from the device's pool.
+  Storage(Device device, size_t bytes);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  Device device() const { return device_; }
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  uint64_t id() const { return id_; }
+  // Counts the writes into this storage after it was made.
+  uint64_t version() const { return version_; }
+  void bump_version() { ++version_; }
+  const Pool* pool() const { return pool_.get(); }
+  // What messages call it, e.g. the dotted path of a parameter.
+  const std::string& label() const { return label_; }
+  void set_label(std::string label) { label_ = std::move(label); }
+
+ private:
+  Device device_;
+  std::shared_ptr<Pool> pool_;
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+  size_t capacity_ = 0;
+  uint64_t id_ = 0;
+  uint64_t version_ = 0;
+  std::string label_;
+};
+
+// Storages made on this thread come from `pool` until the end of the scope; null: from the device's own pool again.
+class PoolScope {
+ public:
+  explicit PoolScope(std::shared_ptr<Pool> pool);
+  ~PoolScope();
+  PoolScope(const PoolScope&) = delete;
+  PoolScope& operator=(const PoolScope&) = delete;
+
+ private:
+  std::shared_ptr<Pool> previous_;
+};
+
+}  // namespace slope
