@@ -1,0 +1,7 @@
+// Both ways to include an installed header work; linking needs nothing but the two targets.
+#include <slope.h>
+#include <slope/slope.h>
+
+#include <slope/nn/data/embedded.h>
+
+int main() { return slope::data::embedded_file("no such file").empty() ? 0 : 1; }
