@@ -36,7 +36,8 @@ finish() {
 
 # give_up LOG: a step without which nothing can go on has failed.
 give_up() {
-  grep -E -m 20 -A 5 'error|Error' "$logs/$1" || tail -n 40 "$logs/$1"
+  grep -E -A 4 'error:|Error' "$logs/$1" | cut -c 1-300 | head -n 40 || true
+  tail -n 5 "$logs/$1" | cut -c 1-300
   failed=$((failed + 1))
   finish
 }
@@ -79,7 +80,7 @@ run_tests() {
     failed=$((failed + 1))
   fi
   for number in "${counts[@]:3}"; do
-    grep -E "^$number: " "$logs/$log" | grep -vE '(SKIPPED|slope-tests|Test command|Working Directory|Environment variables|Test timeout)' |
+    grep -E "^$number: " "$logs/$log" | grep -vE '(SKIPPED|slope-tests|Test command|Working Directory|Environment variables|Test timeout|^[0-9]+:  [A-Z_]+=)' |
       sed -E 's/^[0-9]+: /  /' | tail -n 60
     grep -E "Test +#$number: " "$logs/$log"
   done

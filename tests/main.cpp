@@ -79,5 +79,6 @@ int main(int argc, char** argv) {
   if (context.shouldExit()) return status;  // a query such as --list-test-cases
   std::printf("slope-tests: %d passed, %d failed, %d skipped\n", counts.passed, counts.failed,
               counts.skipped);
+  std::fflush(stdout);  // a sanitizer that finds a leak ends the process without flushing
   return counts.failed > 0 ? 1 : status;
 }
