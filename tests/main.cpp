@@ -23,7 +23,7 @@ bool current_skipped = false;
 
 // Follows the run beside doctest's own reporter.
 class Counter : public doctest::IReporter {
-public:
+ public:
   explicit Counter(const doctest::ContextOptions&) {}
 
   void test_case_start(const doctest::TestCaseData& test) override {
