@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,14 +11,26 @@ namespace slope {
 
 struct Call;
 class Program;
-class Storage;
 
-// One argument of a running kernel. `storage` is set where the memory outlives the call (weights): a kernel may keep
-// a packed copy of such an argument, keyed by storage->id() and storage->version(). It is null for memory inside a
-// plan, which is overwritten without a new version.
+// Says whether a block of memory still holds what it held before. Ids are never used twice; the version moves with every
+// write into the block (inside a plan: with every run).
+class StorageIdentity {
+ public:
+  explicit StorageIdentity(uint64_t id) : id_(id) {}
+  uint64_t id() const { return id_; }
+  uint64_t version() const { return version_; }
+  void bump_version() { ++version_; }
+
+ private:
+  uint64_t id_;
+  uint64_t version_ = 0;
+};
+
+// One argument of a running kernel; both null for an optional input that is left out. A kernel may keep a packed copy
+// of an argument (weights), keyed by data, storage->id() and storage->version().
 struct Argument {
   void* data = nullptr;
-  const Storage* storage = nullptr;
+  const StorageIdentity* storage = nullptr;
 };
 
 // A call made ready to run: the home of descriptors, chosen algorithms and packed weights.

@@ -90,14 +90,14 @@ struct Vjp {
   const Call& call;                   // inputs that the record does not keep have no data, only shape and dtype
   std::span<const Tensor> outputs;    // hidden ones included; likewise
   std::span<const Tensor> cotangents; // one for each visible output; undefined where nothing flows
-  uint32_t wanted_mask;
+  const std::vector<bool>& wanted_inputs;
   bool differentiable;                // an outer tape listens: use ops that have gradients themselves
 
   const Tensor& in(int i) const { return call.in(i); }
   bool has(int i) const { return call.has(i); }
   const Tensor& out(int i = 0) const { return outputs[static_cast<size_t>(i)]; }
   const Tensor& g(int i = 0) const { return cotangents[static_cast<size_t>(i)]; }
-  bool wanted(int i) const { return (wanted_mask >> i) & 1; }
+  bool wanted(int i) const { return wanted_inputs[static_cast<size_t>(i)]; }
   template <typename T>
   const T& as() const {
     return call.as<T>();

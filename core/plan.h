@@ -23,7 +23,8 @@ class Program {
     std::shared_ptr<Prepared> prepared;
     std::vector<Argument> arguments;
     void* scratch = nullptr;
-    std::vector<std::shared_ptr<Storage>> written;  // storages outside of the plan whose version moves on each run
+    std::vector<std::shared_ptr<Storage>> written;   // storages outside of the plan whose version moves on each run
+    std::vector<StorageIdentity*> written_inside;     // likewise, for the plan's own memory
   };
   std::vector<Step> steps;
 };

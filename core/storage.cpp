@@ -89,11 +89,11 @@ void clear_cache(Device device) {
   device_pool(device).clear_cache();
 }
 
-Storage::Storage(Device device, size_t bytes) : device_(device), bytes_(bytes) {
+Storage::Storage(Device device, size_t bytes)
+    : StorageIdentity(next_storage_id++), device_(device), bytes_(bytes) {
   pool_ = current_pool && current_pool->device() == device ? current_pool
                                                            : device_pool(device).shared_from_this();
   data_ = pool_->take(bytes, &capacity_);
-  id_ = next_storage_id++;
 }
 
 Storage::~Storage() {

@@ -49,7 +49,7 @@ MemoryStatistics memory_statistics(Device device);
 // Gives cached memory back to the device.
 void clear_cache(Device device);
 
-class Storage {
+class Storage : public StorageIdentity {
  public:
   // From the innermost PoolScope of this thread, if it is for the same device, else from the device's pool.
   Storage(Device device, size_t bytes);
@@ -60,10 +60,6 @@ class Storage {
   Device device() const { return device_; }
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
-  uint64_t id() const { return id_; }
-  // Counts the writes into this storage after it was made.
-  uint64_t version() const { return version_; }
-  void bump_version() { ++version_; }
   const Pool* pool() const { return pool_.get(); }
   // What messages call it, e.g. the dotted path of a parameter.
   const std::string& label() const { return label_; }
@@ -75,8 +71,6 @@ class Storage {
   void* data_ = nullptr;
   size_t bytes_ = 0;
   size_t capacity_ = 0;
-  uint64_t id_ = 0;
-  uint64_t version_ = 0;
   std::string label_;
 };
 

@@ -56,16 +56,18 @@ class Tensor {
   const std::shared_ptr<Storage>& storage() const { return body().storage; }
   // Same shape, dtype and id, but no values: what a tape keeps when it only needs to know the shape.
   Tensor without_data() const;
+  // The same values under a new id.
+  Tensor alias() const { return Tensor(body()); }
 
   struct Body {
-    Shape shape;
-    Strides strides;
+    Shape shape = {};
+    Strides strides = {};
     int64_t offset = 0;
     Dtype dtype = Dtype::f32;
     bool contiguous = true;
-    Device device;
+    Device device = {};
     uint64_t id = 0;
-    std::shared_ptr<Storage> storage;
+    std::shared_ptr<Storage> storage = {};
   };
   explicit Tensor(Body body);
 
