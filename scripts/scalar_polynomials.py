@@ -147,7 +147,7 @@ HEAD = """\
 #include "core/ops/scalar_arithmetic.h"
 
 // clang-format off
-namespace slope::scalar {
+namespace slope::math {
 """
 
 
@@ -174,4 +174,4 @@ if __name__ == "__main__":
     print(HEAD)
     for polynomial in POLYNOMIALS:
         print(function_text(*polynomial))
-    print("}  // namespace slope::scalar\n// clang-format on")
+    print("}  // namespace slope::math\n// clang-format on")
