@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/dispatch.h"
+#include "core/ops/movement.h"
 #include "core/ops/pointwise_formulas.h"
 #include "core/ops/registry.h"
 

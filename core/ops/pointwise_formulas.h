@@ -17,7 +17,7 @@
 
 namespace slope::formula {
 
-using namespace slope::scalar;  // NOLINT: the words of pointwise.def
+using namespace slope::math;  // NOLINT: the words of pointwise.def
 
 // What a derivative reads: bits for the first argument, the second, the third, and the result.
 enum Keeps { NONE = 0, X = 1, Y = 8, XY = 9, A = 1, B = 2, AB = 3, BY = 10, ABY = 11, AOnly = 1 };
