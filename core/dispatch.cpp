@@ -69,8 +69,9 @@ Device device_of(const Call& call) {
     if (!x.defined()) continue;
     if (!found) found = x.device();
     if (x.device() != found) {
-      throw DeviceError(concat(call.op.name, ": inputs are on different devices: ", found.name(), " and ",
-                               x.device().name(), ". Nothing is copied silently; write x.to(device)."));
+      throw DeviceError(concat(call.op.name, ": inputs are on different devices: ", found.name(),
+                               " and ", x.device().name(),
+                               ". Nothing is copied silently; write x.to(device)."));
     }
   }
   return found ? found : default_device();
@@ -84,13 +85,16 @@ void tell_recorders(const Recorded& recorded) {
 
 Tensors make_view(const Call& call) {
   const Tensor& base = call.in(0);
-  const ViewSpec spec = call.op.view(call);
-  return {Tensor(Tensor::Body{.shape = spec.shape,
-                              .strides = spec.strides,
-                              .offset = base.offset() + spec.offset,
-                              .dtype = base.dtype(),
-                              .device = base.device(),
-                              .storage = base.storage()})};
+  const std::optional<ViewSpec> spec = call.op.view(call);
+  if (!spec) return {apply(call.op, {contiguous(base)}, call.attributes)};
+  const Tensors outputs = {Tensor(Tensor::Body{.shape = spec->shape,
+                                               .strides = spec->strides,
+                                               .offset = base.offset() + spec->offset,
+                                               .dtype = base.dtype(),
+                                               .device = base.device(),
+                                               .storage = base.storage()})};
+  tell_recorders({call, outputs, nullptr, nullptr});
+  return outputs;
 }
 
 Argument argument_of(const Tensor& x) {
@@ -100,15 +104,16 @@ Argument argument_of(const Tensor& x) {
 
 // Kernels other than pointwise ones and copies see contiguous inputs only.
 bool needs_copies(const Op& op, std::span<const Tensor> inputs) {
-  return !op.strided &&
-         std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return x.defined() && !x.contiguous(); });
+  return !op.strided && std::any_of(inputs.begin(), inputs.end(),
+                                    [](const Tensor& x) { return x.defined() && !x.contiguous(); });
 }
 
 void check_written(const Call& call) {
   for (int i = 0; i < call.count(); ++i) {
-    if ((call.op.writes >> i & 1) && !call.in(i).contiguous() && !call.op.strided) {
-      throw ShapeError(concat(call.op.name, ": argument ", i, " ", describe(call.in(i)),
-                              " is written in place and must be contiguous. Pass a contiguous tensor."));
+    if ((call.op.writes >> i & 1) && call.has(i) && !call.in(i).contiguous() && !call.op.strided) {
+      throw ShapeError(
+          concat(call.op.name, ": argument ", i, " ", describe(call.in(i)),
+                 " is written in place and must be contiguous. Pass a contiguous tensor."));
     }
   }
 }
@@ -119,11 +124,7 @@ Tensors apply_all(const Op& op, std::span<const Tensor> inputs, const Attributes
   const Call asked{op, inputs, attributes};
   const Device device = device_of(asked);
   const OutSpecs specs = op.shape(asked);  // all checks are here
-  if (op.view) {
-    Tensors outputs = make_view(asked);
-    tell_recorders({asked, outputs, nullptr, nullptr});
-    return outputs;
-  }
+  if (op.view) return make_view(asked);
 
   check_written(asked);
   Tensors copies;
@@ -143,7 +144,8 @@ Tensors apply_all(const Op& op, std::span<const Tensor> inputs, const Attributes
   outputs.reserve(specs.size());
   for (const OutSpec& spec : specs) outputs.push_back(empty(spec.shape, spec.dtype, device));
   std::shared_ptr<Storage> scratch;
-  if (const size_t bytes = prepared->scratch_bytes()) scratch = std::make_shared<Storage>(device, bytes);
+  if (const size_t bytes = prepared->scratch_bytes())
+    scratch = std::make_shared<Storage>(device, bytes);
 
   std::vector<Argument> arguments;
   arguments.reserve(inputs.size() + outputs.size());
@@ -151,7 +153,7 @@ Tensors apply_all(const Op& op, std::span<const Tensor> inputs, const Attributes
   for (const Tensor& x : outputs) arguments.push_back(argument_of(x));
   prepared->run(arguments.data(), scratch ? scratch->data() : nullptr);
   for (int i = 0; i < call.count(); ++i) {
-    if (op.writes >> i & 1) call.in(i).storage()->bump_version();
+    if ((op.writes >> i & 1) && call.has(i)) call.in(i).storage()->bump_version();
   }
 
   tell_recorders({call, outputs, prepared, scratch});
@@ -163,9 +165,7 @@ Tensor apply(const Op& op, std::span<const Tensor> inputs, const Attributes& att
   return apply_all(op, inputs, attributes).front();
 }
 
-const std::vector<Recorder*>& recorders() {
-  return recorder_stack;
-}
+const std::vector<Recorder*>& recorders() { return recorder_stack; }
 
 RecorderScope::RecorderScope(Recorder& recorder) : recorder_(&recorder) {
   recorder_stack.push_back(recorder_);
@@ -205,8 +205,8 @@ void throw_no_kernel(const Call& call) {
   for (const Tensor& x : call.inputs) {
     if (x.defined() && is_float(x.dtype())) dtype = x.dtype();
   }
-  throw DeviceError(concat(call.op.name, ": backend \"", device.name(), "\" has no kernel for ", name(dtype),
-                           " here. Cast the inputs, or use device cpu or reference."));
+  throw DeviceError(concat(call.op.name, ": backend \"", device.name(), "\" has no kernel for ",
+                           name(dtype), " here. Cast the inputs, or use device cpu or reference."));
 }
 
 std::string describe_arguments(const Call& call, std::initializer_list<const char*> names) {
@@ -222,8 +222,9 @@ std::string describe_arguments(const Call& call, std::initializer_list<const cha
 void check_float(const Call& call, std::initializer_list<const char*> names, int first, int last) {
   for (int i = first; i < std::min(call.count(), last + 1); ++i) {
     if (call.has(i) && !is_float(call.in(i).dtype())) {
-      throw DtypeError(concat(call.op.name, ": ", describe_arguments(call, names), "; ", std::data(names)[i],
-                              " must be float32 or float64. Write cast(", std::data(names)[i], ", Dtype::f32)."));
+      throw DtypeError(concat(call.op.name, ": ", describe_arguments(call, names), "; ",
+                              std::data(names)[i], " must be float32 or float64. Write cast(",
+                              std::data(names)[i], ", Dtype::f32)."));
     }
   }
 }
@@ -232,7 +233,8 @@ void check_same_dtype(const Call& call, std::initializer_list<const char*> names
   for (int i = 1; i < static_cast<int>(names.size()); ++i) {
     if (call.has(i) && call.in(i).dtype() != call.in(0).dtype()) {
       throw DtypeError(concat(call.op.name, ": dtypes differ: ", describe_arguments(call, names),
-                              ". Nothing is converted silently; write cast(", std::data(names)[i], ", Dtype::",
+                              ". Nothing is converted silently; write cast(", std::data(names)[i],
+                              ", Dtype::",
                               call.in(0).dtype() == Dtype::f64   ? "f64"
                               : call.in(0).dtype() == Dtype::f32 ? "f32"
                                                                  : "i32",

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -16,16 +17,18 @@ namespace slope {
 
 struct Op;
 
-// An op's own numbers: a small trivially copyable struct, stored by value. Structs should have no padding between
-// members (use int64_t and double), since equality is of bytes; a wrong "different" only costs a prepared call.
+// An op's own numbers: a small trivially copyable struct, stored by value. Structs should have no
+// padding between members (use int64_t and double), since equality is of bytes; a wrong "different"
+// only costs a prepared call.
 class Attributes {
  public:
   static constexpr size_t kCapacity = 320;
 
   Attributes() = default;
   template <typename T>
-    requires(std::is_trivially_copyable_v<T> && !std::is_same_v<T, Attributes>)
-  Attributes(const T& value) : size_(sizeof(T)) {  // NOLINT: implicit on purpose
+  requires(std::is_trivially_copyable_v<T> && !std::is_same_v<T, Attributes>)
+      Attributes(const T& value)
+      : size_(sizeof(T)) {  // NOLINT: implicit on purpose
     static_assert(sizeof(T) <= kCapacity, "attributes are small: move data into tensors");
     std::memcpy(bytes_.data(), &value, sizeof(T));
   }
@@ -87,11 +90,11 @@ struct ViewSpec {
 
 // What a gradient rule gets: the call, its outputs, and the cotangent of each visible output.
 struct Vjp {
-  const Call& call;                   // inputs that the record does not keep have no data, only shape and dtype
-  std::span<const Tensor> outputs;    // hidden ones included; likewise
-  std::span<const Tensor> cotangents; // one for each visible output; undefined where nothing flows
+  const Call& call;  // inputs that the record does not keep have no data, only shape and dtype
+  std::span<const Tensor> outputs;     // hidden ones included; likewise
+  std::span<const Tensor> cotangents;  // one for each visible output; undefined where nothing flows
   const std::vector<bool>& wanted_inputs;
-  bool differentiable;                // an outer tape listens: use ops that have gradients themselves
+  bool differentiable;  // an outer tape listens: use ops that have gradients themselves
 
   const Tensor& in(int i) const { return call.in(i); }
   bool has(int i) const { return call.has(i); }
@@ -114,32 +117,35 @@ struct SampleInput {
 };
 struct Sample {
   std::vector<SampleInput> inputs;
-  Attributes attributes;
+  Attributes attributes = {};
 };
 using Samples = std::vector<Sample>;
 
 // Bit masks over the arguments of a record, for Op::keeps.
 constexpr uint32_t kNothing = 0;
-constexpr uint32_t kInputs = 0xffff;            // all inputs
-constexpr uint32_t kOutput = 1u << 16;          // output 0; output i is kOutput << i
+constexpr uint32_t kInputs = 0xffff;    // all inputs
+constexpr uint32_t kOutput = 1u << 16;  // output 0; output i is kOutput << i
 constexpr uint32_t kOutputs = 0xfu << 16;
 constexpr uint32_t input_bit(int i) { return 1u << i; }
 
 struct Op {
   const char* name;
-  // Checks everything that can be wrong with a call and gives shape and dtype of each output, hidden ones too.
+  // Checks everything that can be wrong with a call and gives shape and dtype of each output,
+  // hidden ones too.
   OutSpecs (*shape)(const Call&);
-  int visible = 1;                               // outputs past these are kept for the gradient only
-  Tensors (*decompose)(const Call&) = nullptr;   // the visible values from simpler ops
-  // One gradient for each input; undefined where it is zero or not wanted. A gradient may have the broadcast shape:
-  // the tape sums it back. Null: decompose is rerun under an inner tape.
+  int visible = 1;                              // outputs past these are kept for the gradient only
+  Tensors (*decompose)(const Call&) = nullptr;  // the visible values from simpler ops
+  // One gradient for each input; undefined where it is zero or not wanted. A gradient may have the
+  // broadcast shape: the tape sums it back. Null: decompose is rerun under an inner tape.
   Tensors (*vjp)(const Vjp&) = nullptr;
-  Samples (*samples)() = nullptr;                // inputs for every test; a test refuses null
-  uint32_t keeps = kInputs;                      // what the vjp reads
-  uint32_t writes = 0;                           // inputs written in place (bits); such a record has no gradient
-  ViewSpec (*view)(const Call&) = nullptr;       // set: no kernel, the output shares the storage of input 0
-  bool strided = false;                          // the kernel reads inputs of any layout (pointwise and copy)
-  bool differentiable = true;                    // false: the gradient is zero everywhere (comparisons, argmax)
+  Samples (*samples)() = nullptr;  // inputs for every test; a test refuses null
+  uint32_t keeps = kInputs;        // what the vjp reads
+  uint32_t writes = 0;             // inputs written in place (bits); such a record has no gradient
+  // Set: no kernel, the output shares the storage of input 0. Nothing: its layout does not allow
+  // it, copy it first.
+  std::optional<ViewSpec> (*view)(const Call&) = nullptr;
+  bool strided = false;        // the kernel reads inputs of any layout (pointwise and copy)
+  bool differentiable = true;  // false: the gradient is zero everywhere (comparisons, argmax)
 };
 
 // Ops in the order of their names, for `slope info ops`, the conformance suite and `find_op`.

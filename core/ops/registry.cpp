@@ -9,11 +9,12 @@ const std::vector<const Op*>& all_ops() {
   static const OpList all = [] {
     OpList list;
     for (const OpList& family :
-         {pointwise_ops(), movement_ops(), reduce_ops(), contract_ops(), window_ops(), norm_ops(), loss_ops(),
-          solver_ops(), optimizer_ops(), random_ops()}) {
+         {pointwise_ops(), view_ops(), movement_ops(), index_ops(), reduce_ops(), contract_ops(),
+          window_ops(), norm_ops(), loss_ops(), solver_ops(), optimizer_ops(), random_ops()}) {
       list.insert(list.end(), family.begin(), family.end());
     }
-    std::sort(list.begin(), list.end(), [](const Op* a, const Op* b) { return std::strcmp(a->name, b->name) < 0; });
+    std::sort(list.begin(), list.end(),
+              [](const Op* a, const Op* b) { return std::strcmp(a->name, b->name) < 0; });
     return list;
   }();
   return all;

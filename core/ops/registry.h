@@ -7,7 +7,9 @@ namespace slope {
 
 using OpList = std::vector<const Op*>;
 OpList pointwise_ops();
+OpList view_ops();
 OpList movement_ops();
+OpList index_ops();
 OpList reduce_ops();
 OpList contract_ops();
 OpList window_ops();
