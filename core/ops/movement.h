@@ -7,38 +7,49 @@
 
 namespace slope {
 
-// Views: they share the values of x. Negative axes count from the end.
-Tensor reshape(const Tensor& x,
-               const Shape& shape);  // one axis may be -1; copies when x's layout needs it
-Tensor permute(const Tensor& x, const Axes& axes);   // axis i of the result is axis axes[i] of x
-Tensor transpose(const Tensor& x);                   // swaps the last two axes
-Tensor expand(const Tensor& x, const Shape& shape);  // broadcasts x to shape, without copying
-Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end,
-             int64_t step = 1);               // begin <= i < end
-Tensor squeeze(const Tensor& x, int axis);    // drops an axis of length 1
-Tensor unsqueeze(const Tensor& x, int axis);  // inserts an axis of length 1 before `axis`
+// Views share the values of x. Negative axes count from the end.
+//
+// x: any -> shape, the same values in the same order. One axis of shape may be -1: it follows from
+// the others. Copies when x's layout needs it.
+Tensor reshape(const Tensor& x, const Shape& shape);
+// Axis i of the result is axis axes[i] of x.
+Tensor permute(const Tensor& x, const Axes& axes);
+// Swaps the last two axes.
+Tensor transpose(const Tensor& x);
+// Broadcasts x to shape: axes of length 1 stretch, new axes come in front.
+Tensor expand(const Tensor& x, const Shape& shape);
+// Values begin, begin + step, .. below end of one axis; 0 <= begin <= end <= x.dim(axis).
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step = 1);
+// Drops an axis of length 1, or inserts one before `axis`.
+Tensor squeeze(const Tensor& x, int axis);
+Tensor unsqueeze(const Tensor& x, int axis);
 
 // Copies.
-Tensor contiguous(const Tensor& x);         // x itself when it is contiguous already
-Tensor copy(const Tensor& x);               // always a new, contiguous tensor
-Tensor cast(const Tensor& x, Dtype dtype);  // float to int32 rounds towards zero
-void copy_into(const Tensor& to,
-               const Tensor& from);               // overwrites `to`; from broadcasts to its shape
-Tensor concatenate(const Tensors& xs, int axis);  // equal shapes but for `axis`
-Tensor stack(const Tensors& xs, int axis = 0);    // equal shapes; a new axis
-// `before[i]`, `after[i]` values `value` around each axis. Negative amounts are an error: use
-// slice.
+Tensor contiguous(const Tensor& x);  // x itself when it is contiguous already
+Tensor copy(const Tensor& x);        // always a new, contiguous tensor
+// x in another dtype; float to int32 rounds towards zero, and what int32 cannot hold is undefined.
+Tensor cast(const Tensor& x, Dtype dtype);
+// Overwrites `to` (any layout but an expanded one) with `from`, which broadcasts to its shape.
+void copy_into(const Tensor& to, const Tensor& from);
+// xs: equal shapes but for `axis` -> one after the other along it.
+Tensor concatenate(const Tensors& xs, int axis);
+// xs: equal shapes -> a new axis before `axis`, one value for each of xs.
+Tensor stack(const Tensors& xs, int axis = 0);
+// before[i] and after[i] values `value` around axis i. To remove values, use slice.
 Tensor pad(const Tensor& x, const Shape& before, const Shape& after, double value = 0);
 
-// Index. indices: int32 (n), each in 0..x.dim(0)-1 (undefined outside: kernels do not read indices
-// on the host; `check_indices` does, for data that comes from a file).
-Tensor gather_rows(const Tensor& x, const Tensor& indices);  // x: (m, ...) -> (n, ...)
-Tensor scatter_add_rows(const Tensor& g, const Tensor& indices,
-                        int64_t rows);  // g: (n, ...) -> (rows, ...)
-void check_indices(const char* where, const Tensor& indices,
-                   int64_t count);  // waits; throws ValueError
-Tensor one_hot(const Tensor& indices, int64_t classes,
-               Dtype dtype = Dtype::f32);  // int32 (n) -> (n, classes)
+// Rows by index. Indices outside of the range are undefined behaviour: kernels do not read them on
+// the host. `check_indices` does, for data that comes from a file.
+//
+// x: (m, ...), indices: int32 (n), each in 0..m-1 -> (n, ...)
+Tensor gather_rows(const Tensor& x, const Tensor& indices);
+// g: (n, ...), indices: int32 (n), each in 0..rows-1 -> (rows, ...): adds row i of g to row
+// indices[i], in the order of i.
+Tensor scatter_add_rows(const Tensor& g, const Tensor& indices, int64_t rows);
+// indices: int32 (n) -> (n, classes), 1 at the index and 0 elsewhere.
+Tensor one_hot(const Tensor& indices, int64_t classes, Dtype dtype = Dtype::f32);
+// Throws ValueError if an index lies outside of 0..count-1; `where` begins its message. Waits.
+void check_indices(const char* where, const Tensor& indices, int64_t count);
 
 // Sources.
 Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::f32,
@@ -48,19 +59,19 @@ Tensor ones(const Shape& shape, Dtype dtype = Dtype::f32, Device device = defaul
 Tensor full_like(const Tensor& x, double value);
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
-Tensor arange(int64_t n, Dtype dtype = Dtype::i32,
-              Device device = default_device());  // 0, 1, .., n - 1
+// 0, 1, .., n - 1.
+Tensor arange(int64_t n, Dtype dtype = Dtype::i32, Device device = default_device());
 
-// For backends: the attributes of the records that have kernels. (reshape, permute, expand and
-// slice are views.)
+// For backends: the attributes of the records that have kernels (reshape, permute, expand and slice
+// are views).
 struct CastAttributes {  // cast
   int64_t dtype;
 };
 struct ConcatenateAttributes {  // concatenate; axis in 0..rank-1
   int64_t axis;
 };
-// pad: value i of x along an axis goes to before + i * step; with steps above 1 this is the
-// gradient of a slice.
+// pad: value i of x along an axis goes to before + i * step. With steps above 1 it is the gradient
+// of a slice.
 struct PadAttributes {
   Shape before, after, steps;
   double value;
