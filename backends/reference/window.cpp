@@ -210,10 +210,10 @@ std::unique_ptr<Prepared> prepare_average_pool2d_gradient(const Call& call) {
       T* dx = data<T>(args[1]);
       std::fill_n(dx, pixels(z) * z.channels, T(0));
       for_each_tap(z, [&](int64_t place, int64_t, int64_t pixel) {
-        for (int64_t c = 0; c < z.channels; ++c) {
-          dx[pixel * z.channels + c] += g[place * z.channels + c] / static_cast<T>(taps(z));
-        }
+        for (int64_t c = 0; c < z.channels; ++c)
+          dx[pixel * z.channels + c] += g[place * z.channels + c];
       });
+      for (int64_t i = 0; i < pixels(z) * z.channels; ++i) dx[i] /= static_cast<T>(taps(z));
     });
   });
 }
