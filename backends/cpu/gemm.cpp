@@ -9,30 +9,6 @@
 namespace slope::cpu {
 namespace {
 
-template <typename T>
-constexpr bool kIsFloat = sizeof(T) == sizeof(float);
-
-template <typename T>
-const GemmKernels<T>& kernels_of(Isa isa) {
-  const auto pick = [](const auto& for_float, const auto& for_double) -> const GemmKernels<T>& {
-    if constexpr (kIsFloat<T>) {
-      return for_float;
-    } else {
-      return for_double;
-    }
-  };
-  switch (isa) {
-#ifdef SLOPE_X86
-    case Isa::avx512:
-      return pick(avx512::kGemmFloat, avx512::kGemmDouble);
-    case Isa::avx2:
-      return pick(avx2::kGemmFloat, avx2::kGemmDouble);
-#endif
-    default:
-      return pick(generic::kGemmFloat, generic::kGemmDouble);
-  }
-}
-
 // Rows broadcast, columns in vectors: X = A, Y = B.
 template <typename T>
 GemmOperands<T> plain_operands(const GemmShape& s, const T* a, const T* b, const T* bias, T* c) {
@@ -98,8 +74,8 @@ Grid grid(const GemmOperands<T>& o, double nanoseconds, const GemmKernels<T>& ke
   // Each block packs its own part of Y, which costs little beside the products of 192 rows. With
   // few blocks an even load counts for more.
   divide(kMostTasks, o.y_packed ? kernels.tile_rows : 192, 4);
-  divide(8, kernels.tile_rows, 4);
-  divide(8, kernels.tile_rows, 1);
+  divide(8, 48, 4);
+  divide(8, 48, 1);
   return g;
 }
 
@@ -169,9 +145,27 @@ GemmOperands<T> packed_operands(const GemmShape& s, const T* a, const void* pack
 
 }  // namespace
 
+template <>
+const GemmKernels<float>& gemm_kernels(Isa isa) {
+#ifdef SLOPE_X86
+  if (isa == Isa::avx512) return avx512::kGemmFloat;
+  if (isa == Isa::avx2) return avx2::kGemmFloat;
+#endif
+  return generic::kGemmFloat;
+}
+
+template <>
+const GemmKernels<double>& gemm_kernels(Isa isa) {
+#ifdef SLOPE_X86
+  if (isa == Isa::avx512) return avx512::kGemmDouble;
+  if (isa == Isa::avx2) return avx2::kGemmDouble;
+#endif
+  return generic::kGemmDouble;
+}
+
 template <typename T>
 const GemmKernels<T>& gemm_kernels() {
-  static const GemmKernels<T>& chosen = kernels_of<T>(isa());
+  static const GemmKernels<T>& chosen = gemm_kernels<T>(isa());
   return chosen;
 }
 

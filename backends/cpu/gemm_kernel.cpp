@@ -112,17 +112,21 @@ int64_t packed_width(int64_t columns) {
   return columns <= Simd<T>::lanes ? Simd<T>::lanes : kStrip<T>;
 }
 
-// Packs one vector of columns (count of them real) of a Y whose columns are contiguous.
+// Packs a Y whose columns are contiguous. Its rows can be far apart, where the hardware does not
+// prefetch.
 template <typename T>
-void pack_rows(const T* y, int64_t y_depth, int64_t depth, int64_t count, T* packed,
+void pack_rows(const T* y, int64_t y_depth, int64_t depth, int64_t columns, T* packed,
                int64_t width) {
   using S = Simd<T>;
-  if (count == S::lanes) {
-    for (int64_t p = 0; p < depth; ++p) S::store(packed + p * width, S::load(y + p * y_depth));
-  } else {
-    for (int64_t p = 0; p < depth; ++p) {
-      S::store(packed + p * width, S::load_first(y + p * y_depth, count));
-    }
+  constexpr int64_t ahead = 16;
+  const int64_t last = columns - (width - S::lanes);
+  for (int64_t p = 0; p < depth; ++p, y += y_depth, packed += width) {
+    const T* soon = y + (p + ahead < depth ? ahead * y_depth : 0);
+    __builtin_prefetch(soon);
+    __builtin_prefetch(soon + columns - 1);
+    int64_t j = 0;
+    for (; j < width - S::lanes; j += S::lanes) S::store(packed + j, S::load(y + j));
+    S::store(packed + j, last == S::lanes ? S::load(y + j) : S::load_first(y + j, last));
   }
 }
 
@@ -154,24 +158,23 @@ void pack_columns(const T* y, int64_t y_column, int64_t depth, int64_t count, T*
   }
 }
 
-// Writes Y (depth, columns) to packed (depth, width), columns past the end as zeros. One vector of
-// columns at a time.
+// Writes Y (depth, columns) to packed (depth, width), columns past the end as zeros.
 template <typename T>
 void pack_strip(const T* y, int64_t y_depth, int64_t y_column, int64_t depth, int64_t columns,
                 T* packed) {
-  using S = Simd<T>;
+  constexpr int64_t lanes = Simd<T>::lanes;
   const int64_t width = packed_width<T>(columns);
-  for (int64_t j = 0; j < width; j += S::lanes) {
-    const int64_t count = smaller(S::lanes, columns - j);
-    if (y_column == 1) {
-      pack_rows(y + j, y_depth, depth, count, packed + j, width);
-    } else if (y_depth == 1) {
-      pack_columns(y + j * y_column, y_column, depth, count, packed + j, width);
-    } else {
-      for (int64_t p = 0; p < depth; ++p) {
-        for (int64_t i = 0; i < S::lanes; ++i) {
-          packed[p * width + j + i] = i < count ? y[p * y_depth + (j + i) * y_column] : T(0);
-        }
+  if (y_column == 1) {
+    pack_rows(y, y_depth, depth, columns, packed, width);
+  } else if (y_depth == 1) {
+    for (int64_t j = 0; j < width; j += lanes) {
+      pack_columns(y + j * y_column, y_column, depth, smaller(lanes, columns - j), packed + j,
+                   width);
+    }
+  } else {
+    for (int64_t p = 0; p < depth; ++p) {
+      for (int64_t j = 0; j < width; ++j) {
+        packed[p * width + j] = j < columns ? y[p * y_depth + j * y_column] : T(0);
       }
     }
   }
@@ -197,44 +200,34 @@ void scatter_tile(const GemmOperands<T>& problem, const T* sums, int64_t row, in
   }
 }
 
-// A block of rows of X over a block of the depth, where it lies or copied.
+// The rows of X that one tile needs over a block of the depth, where they lie or copied.
 template <typename T>
 struct Panel {
   const T* x;
   int64_t x_row, x_depth;
 };
 
-// Rows of X in a copied panel, and the distance between them if it is row-major: off the powers of
-// two, which would put all rows into the same few lines of the first-level cache.
+// Rows of X a multiple of the page size apart would all want the same few lines of the first-level
+// cache. They are copied to rows that are not.
 template <typename T>
-constexpr int64_t kPanelRows = 4 * Simd<T>::tile_rows;
-template <typename T>
-constexpr int64_t kPanelStride = kGemmDepth + 64 / sizeof(T);
-
-// X is copied where reading it in place would miss the caches or the page table: long jumps along
-// the depth, or rows a multiple of the page size apart.
-template <typename T>
-bool panel_needs_copy(const GemmOperands<T>& problem) {
-  constexpr int64_t page = 4096 / sizeof(T);
-  if (problem.rows < 2 * Simd<T>::tile_rows || problem.depth < 64) return false;
-  return problem.x_depth == 1 ? problem.x_row % page == 0 : problem.x_depth >= page / 4;
+bool rows_collide(const GemmOperands<T>& problem) {
+  return problem.x_depth == 1 && problem.x_row % (4096 / sizeof(T)) == 0 && problem.depth >= 64;
 }
+
+template <typename T>
+constexpr int64_t kPanelRow = kGemmDepth + 64 / sizeof(T);
 
 template <typename T>
 Panel<T> copy_panel(const Panel<T>& from, int64_t rows, int64_t depth, T* to) {
   using S = Simd<T>;
-  const bool along_depth = from.x_depth == 1;  // else along the rows, which then are contiguous
-  const int64_t lines = along_depth ? rows : depth, length = along_depth ? depth : rows;
-  const int64_t from_line = along_depth ? from.x_row : from.x_depth;
-  const int64_t to_line = along_depth ? kPanelStride<T> : kPanelRows<T>;
-  for (int64_t line = 0; line < lines; ++line) {
-    const T* source = from.x + line * from_line;
-    T* target = to + line * to_line;
-    int64_t i = 0;
-    for (; i + S::lanes <= length; i += S::lanes) S::store(target + i, S::load(source + i));
-    if (i < length) S::store_first(target + i, S::load_first(source + i, length - i), length - i);
+  for (int64_t i = 0; i < rows; ++i) {
+    const T* source = from.x + i * from.x_row;
+    T* target = to + i * kPanelRow<T>;
+    int64_t p = 0;
+    for (; p + S::lanes <= depth; p += S::lanes) S::store(target + p, S::load(source + p));
+    if (p < depth) S::store(target + p, S::load_first(source + p, depth - p));
   }
-  return along_depth ? Panel<T>{to, to_line, 1} : Panel<T>{to, 1, to_line};
+  return {to, kPanelRow<T>, 1};
 }
 
 // A block of Y over a block of the depth: (depth, columns), whole vectors at each step.
@@ -300,17 +293,14 @@ void block(const GemmOperands<T>& problem, int64_t row_begin, int64_t row_end, i
   using S = Simd<T>;
   constexpr int64_t group = 4;
   alignas(64) T packed[group][kGemmDepth * kStrip<T>];
-  alignas(64) T copied[kPanelRows<T> * kPanelStride<T>];
+  alignas(64) T copied[S::tile_rows * kPanelRow<T>];
   Strip<T> strips[group];
 
-  // Tiles of nearly equal height instead of full ones and a low rest: row_of(t) is where tile t
-  // begins.
+  // Tiles of nearly equal height instead of full ones and a low rest.
   const int64_t rows = row_end - row_begin;
   const int64_t tiles = (rows + S::tile_rows - 1) / S::tile_rows;
   const int64_t height = rows / tiles, higher = rows % tiles;
-  const auto row_of = [&](int64_t t) { return row_begin + t * height + smaller(t, higher); };
-  const bool copy = panel_needs_copy(problem);
-  const int64_t panel_tiles = copy ? kPanelRows<T> / S::tile_rows : tiles;
+  const bool copy = rows_collide(problem);
 
   for (int64_t j = column_begin; j < column_end; j += group * kStrip<T>) {
     const int64_t count = smaller(group, (column_end - j + kStrip<T> - 1) / kStrip<T>);
@@ -321,18 +311,16 @@ void block(const GemmOperands<T>& problem, int64_t row_begin, int64_t row_end, i
         strips[s] = make_strip(problem, column, smaller(kStrip<T>, column_end - column), p, depth,
                                tiles, packed[s]);
       }
-      for (int64_t first = 0; first < tiles; first += panel_tiles) {
-        const int64_t last = smaller(first + panel_tiles, tiles), row = row_of(first);
+      int64_t row = row_begin;
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t tile_rows = height + (t < higher ? 1 : 0);
         Panel<T> panel{problem.x + row * problem.x_row + p * problem.x_depth, problem.x_row,
                        problem.x_depth};
-        if (copy) panel = copy_panel(panel, row_of(last) - row, depth, copied);
-        for (int64_t t = first; t < last; ++t) {
-          const int64_t tile_rows = row_of(t + 1) - row_of(t);
-          for (int64_t s = 0; s < count; ++s) {
-            multiply_into(problem, panel, strips[s], row_of(t), tile_rows, depth, p == 0);
-          }
-          panel.x += tile_rows * panel.x_row;
+        if (copy) panel = copy_panel(panel, tile_rows, depth, copied);
+        for (int64_t s = 0; s < count; ++s) {
+          multiply_into(problem, panel, strips[s], row, tile_rows, depth, p == 0);
         }
+        row += tile_rows;
       }
     }
   }

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "backends/cpu/isa.h"
+
 namespace slope::cpu {
 
 // The problem as the kernel sees it: C (rows, columns) = X (rows, depth) Y (depth, columns). Each
@@ -43,7 +45,9 @@ struct GemmKernels {
   void (*pack)(const GemmOperands<T>&, int64_t column_begin, T* packed) = nullptr;
 };
 
-// The kernels of the instruction set isa().
+// The kernels of an instruction set that this machine has, and those in use: of isa().
+template <typename T>
+const GemmKernels<T>& gemm_kernels(Isa isa);
 template <typename T>
 const GemmKernels<T>& gemm_kernels();
 
