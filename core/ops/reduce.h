@@ -5,7 +5,7 @@
 
 namespace slope {
 
-// Over `axes` (negative ones count from the end); {} means all. keep_axes leaves them with length 1.
+// Over `axes` (negative ones count from the end); {} means all. keep_axes leaves them, of length 1.
 // x: any shape, float32 or float64.
 Tensor sum(const Tensor& x, const Axes& axes = {}, bool keep_axes = false);
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keep_axes = false);
