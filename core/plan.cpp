@@ -50,7 +50,7 @@ class Capture final : public Recorder {
     if (recorded.scratch) step.scratch = recorded.scratch->data();
     step.prepared = own_prepared(recorded);
     for (int i = 0; i < call.count(); ++i) {
-      if (!(call.op.writes >> i & 1)) continue;
+      if (!(call.op.writes >> i & 1) || !call.has(i)) continue;
       const std::shared_ptr<Storage>& storage = call.in(i).storage();
       if (storage->pool() == pool_.get()) {
         step.written_inside.push_back(identities.at(storage->id()).get());
