@@ -1,0 +1,32 @@
+// Families of Runge-Kutta methods: all methods of order 2 with two stages, of order 3 with three
+// and of order 4 with four, by their nodes u and v. (Butcher, Numerical Methods for ODEs,
+// section 3.2.)
+//
+// Where a formula divides by zero there is no method: such a parameter, and any closer to it than
+// kPoleDistance, is refused with its value and the reason.
+#pragma once
+
+#include "ode/tableau.h"
+
+namespace slope::ode {
+
+constexpr double kPoleDistance = 1e-6;
+
+// Order 2, c = (0, u). u = 1/2 midpoint, 2/3 Ralston, 1 Heun. Pole: u = 0.
+Tableau rk2(double u);
+
+// Order 3, c = (0, u, v). (1/3, 2/3) Heun, (1/2, 1) Kutta, (1/2, 3/4) Ralston, (1, 1/2) SSP.
+// Poles: u = 0, v = 0, u = v, u = 2/3.
+Tableau rk3(double u, double v);
+
+// Order 4, the cases with a free weight u.
+Tableau rk4_u1(double u);  // c = (0, 1/2, 0, 1),   b = (1/6 - u, 2/3, u, 1/6). Pole: u = 0
+Tableau rk4_u2(double u);  // c = (0, 1/2, 1/2, 1), b = (1/6, 2/3 - u, u, 1/6); u = 1/3 is the
+                           // classical method, (2 + sqrt 2)/6 Gill's. Pole: u = 0
+Tableau rk4_u3(double u);  // c = (0, 1, 1/2, 1),   b = (1/6, 1/6 - u, 2/3, u). Pole: u = 0
+
+// Order 4, c = (0, u, v, 1). (1/3, 2/3) is the 3/8 rule.
+// Poles: u = 0, u = 1/2, u = 1, v = 0, v = 1, u = v, and b4 = 0, which is 6uv - 4u - 4v + 3 = 0.
+Tableau rk4(double u, double v);
+
+}  // namespace slope::ode

@@ -1,0 +1,41 @@
+// The methods by name: every explicit Runge-Kutta method of slope, as data.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ode/tableau.h"
+
+namespace slope::ode {
+
+// Parameters of a family as they stand in a solver word: {{"u", 0.3}, {"v", 0.6}}.
+using MethodParameters = std::vector<std::pair<std::string, double>>;
+
+// A method by name or alias ("dopri5", "bogacki-shampine", "adaptive_heun"), or a member of a
+// family: rk2 {u}, rk3 {u, v}, rk4 {u1}, {u2}, {u3} or {u, v}. Bare rk2 has u = 1/2; bare rk4 is
+// the classical method. Errors: an unknown name (the nearest one is offered), parameters the family
+// does not have, singular parameters.
+Tableau method(const std::string& name, const MethodParameters& parameters = {});
+
+// slope's own name for a method, and whether that name or alias means adaptive steps by default.
+struct MethodName {
+  std::string name;
+  bool adaptive = false;
+};
+MethodName canonical_method(const std::string& name);
+
+// All methods without parameters, lowest order first within fixed and adaptive ones.
+std::vector<Tableau> explicit_methods();
+// One member of each family, for lists and tests.
+std::vector<Tableau> family_examples();
+
+struct MethodAlias {
+  const char* alias;
+  const char* name;
+  bool adaptive;
+};
+std::span<const MethodAlias> method_aliases();
+
+}  // namespace slope::ode

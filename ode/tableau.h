@@ -1,0 +1,65 @@
+// Tableau: an explicit Runge-Kutta method as data.
+//
+// One step of size h from (t, y):
+//   k_i = f(t + c_i h, y + h sum_j a_ij k_j)     i = 1..s, j < i
+//   y1  = y + h sum_i b_i k_i
+// and, where the method has a second set of weights b^ of lower order, the error estimate
+//   e   = h sum_i (b_i - b^_i) k_i
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace slope::ode {
+
+struct Tableau {
+  std::string name = {};   // as in a solver word, parameters included: "dopri5", "rk2,u=0.3"
+  int order = 0;           // of y1
+  int embedded_order = 0;  // of y + h sum b^_i k_i; 0 without error estimate
+
+  std::vector<double> c = {};               // (s)
+  std::vector<std::vector<double>> a = {};  // row i has i entries
+  std::vector<double> b = {};               // (s)
+  std::vector<double> b_error = {};         // b - b^: (s), empty without error estimate
+
+  // Interpolation inside a step: y(t + x h) = y + h sum_i d_i(x) k_i with
+  // d_i(x) = dense[i][0] x + dense[i][1] x^2 + ... One row for each slope, and one more for
+  // f(t1, y1) where that is not a slope of the step already (see fsal).
+  std::vector<std::vector<double>> dense = {};
+  int dense_order = 0;
+
+  // Which entries may be nonzero: bit j of a_used[i], bit i of b_used. Of a member of a family it
+  // is the family's structure: an entry that happens to be zero for one value of the parameter is
+  // used all the same.
+  std::vector<uint32_t> a_used = {};
+  uint32_t b_used = 0;
+
+  // Meant to choose its own step sizes when a word names nothing but the method.
+  bool adaptive = false;
+
+  int stages() const { return static_cast<int>(b.size()); }
+  bool has_error() const { return !b_error.empty(); }
+  // First same as last: the last slope is f(t1, y1), so the next step need not evaluate it.
+  bool fsal() const;
+};
+
+// What a tableau is written down with; everything else follows from it.
+struct TableauText {
+  const char* name;
+  int order;
+  int embedded_order;
+  bool adaptive;
+  // A Butcher tableau, one line for each stage ("c | a a a"), then "b | ..", and as far as the
+  // method has them "b^ | .." (weights of the embedded solution), "e | .." (b - b^ itself) and
+  // "mid | .." (weights of a solution at x = 1/2, for a quartic interpolant of order 4).
+  const char* rows;
+};
+Tableau parse_tableau(const TableauText& text);
+
+// Fills in what follows from c, a, b: `used` where it is empty, and the interpolant: a quartic if
+// weights of the middle are given, else the cubic through y, y1 and their slopes (Hermite).
+void complete(Tableau& tableau, const std::vector<double>& middle = {});
+
+}  // namespace slope::ode
