@@ -113,6 +113,10 @@ class Capture final : public Recorder {
 
 }  // namespace
 
+bool capturing() {
+  return current_capture != nullptr;
+}
+
 struct Plan::Body {
   Function f;
   Device device;

@@ -29,6 +29,9 @@ class Program {
   std::vector<Step> steps;
 };
 
+// True while a plan captures on this thread: values cannot be read, and an inner plan would be inlined.
+bool capturing();
+
 class Plan {
  public:
   using Function = std::function<Tensors(const Tensors&)>;
