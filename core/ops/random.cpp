@@ -15,7 +15,8 @@ OutSpecs random_shape(const Call& c) {
   }
   const Dtype dtype = static_cast<Dtype>(a.dtype);
   if (!is_float(dtype)) {
-    throw DtypeError(concat(c.op.name, ": dtype ", dtype, " must be float32 or float64."));
+    throw DtypeError(
+        concat(c.op.name, ": dtype ", dtype, " must be float32 or float64. Write Dtype::f32."));
   }
   for (int64_t n : a.shape) {
     if (n < 0) throw ShapeError(concat(c.op.name, ": negative length in shape ", a.shape, "."));
