@@ -1,0 +1,8 @@
+// Reductions on the cpu. So far all of them run the reference's kernels.
+#include "backends/cpu/cpu.h"
+
+namespace slope::cpu {
+
+void add_reduce(KernelTable&) {}
+
+}  // namespace slope::cpu
