@@ -26,14 +26,10 @@ if [[ ${1:-} != --check ]]; then
   "$tool" -i "${files[@]}"
   exit
 fi
-bad=0
-for file in "${files[@]}"; do
-  if ! "$tool" --dry-run -Werror "$file" >/dev/null 2>&1; then
-    echo "$file is not formatted"
-    bad=1
-  fi
-done
-if ((bad)); then
+bad=$("$tool" --dry-run -Werror "${files[@]}" 2>&1 | sed -nE 's/^([^:]+):[0-9]+:[0-9]+: .*/\1/p' | sort -u)
+if [[ -n $bad ]]; then
+  echo "not formatted:"
+  echo "$bad"
   echo "Run scripts/format.sh."
   exit 1
 fi
