@@ -13,25 +13,27 @@ struct CustomObject {
   CustomRule rule;
 };
 
-const Op kCustom{.name = "custom",
-                 .shape = [](const Call&) { return OutSpecs{}; },
-                 .visible = 1 << 20,
-                 .vjp =
-                     [](const Vjp& v) {
-                       const auto& object = *static_cast<const CustomObject*>(v.call.attributes.object());
-                       const Tensors inputs(v.call.inputs.begin(), v.call.inputs.end());
-                       const Tensors outputs(v.outputs.begin(), v.outputs.end());
-                       const Tensors cotangents(v.cotangents.begin(), v.cotangents.end());
-                       Tensors d = object.rule({inputs, outputs, cotangents, v.wanted_inputs, v.differentiable});
-                       if (d.size() != inputs.size()) {
-                         throw ValueError(concat("custom ", object.name, ": the rule returned ", d.size(),
-                                                 " gradients for ", inputs.size(), " inputs."));
-                       }
-                       return d;
-                     },
-                 .keeps = ~0u};
+const Op kCustom{
+    .name = "custom",
+    .shape = [](const Call&) { return OutSpecs{}; },
+    .visible = 1 << 20,
+    .vjp =
+        [](const Vjp& v) {
+          const auto& object = *static_cast<const CustomObject*>(v.call.attributes.object());
+          const Tensors inputs(v.call.inputs.begin(), v.call.inputs.end());
+          const Tensors outputs(v.outputs.begin(), v.outputs.end());
+          const Tensors cotangents(v.cotangents.begin(), v.cotangents.end());
+          Tensors d = object.rule({inputs, outputs, cotangents, v.wanted_inputs, v.differentiable});
+          if (d.size() != inputs.size()) {
+            throw ValueError(concat("custom ", object.name, ": the rule returned ", d.size(),
+                                    " gradients for ", inputs.size(), " inputs."));
+          }
+          return d;
+        },
+    .keeps = ~0u};
 
-// While a custom function computes its value, finds tensors that an outer tape tracks but that are not its inputs.
+// While a custom function computes its value, finds tensors that an outer tape tracks but that are
+// not its inputs.
 class LeakDetector final : public Recorder {
  public:
   LeakDetector(const std::string& name, const Tensors& inputs) : name_(name), scope_(*this) {
@@ -48,8 +50,10 @@ class LeakDetector final : public Recorder {
       for (const Tape* tape : tapes_) {
         if (tape->tracks(x)) {
           const std::string label = x.has_data() ? x.storage()->label() : "";
-          throw ValueError(concat(name_, ": uses a watched tensor ", x.shape(), label.empty() ? "" : " (" + label + ")",
-                                  " that is not among its inputs, so its gradient would be lost. Pass it as an input."));
+          throw ValueError(concat(name_, ": uses a watched tensor ", x.shape(),
+                                  label.empty() ? "" : " (" + label + ")",
+                                  " that is not among its inputs, so its gradient would be lost. "
+                                  "Pass it as an input."));
         }
       }
     }
@@ -77,13 +81,15 @@ VjpResult vjp(const Function& f, const Tensors& xs, const Tensors& cotangents) {
   return {std::move(outputs), std::move(gradients)};
 }
 
-Tensors custom(const std::string& name, const Tensors& inputs, const Function& forward, const CustomRule& rule) {
+Tensors custom(const std::string& name, const Tensors& inputs, const Function& forward,
+               const CustomRule& rule) {
   if (!tape_listens()) return forward(inputs);
   Tensors outputs;
   {
     const LeakDetector detector(name, inputs);
     const MuteTapes mute;
-    for (const Tensor& y : forward(inputs)) outputs.push_back(y.alias());  // also where forward returns an input
+    for (const Tensor& y : forward(inputs))
+      outputs.push_back(y.alias());  // also where forward returns an input
   }
   const Attributes object = Attributes::of_object(std::make_shared<const CustomObject>(name, rule));
   announce({kCustom, inputs, object}, outputs);

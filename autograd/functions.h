@@ -25,8 +25,8 @@ struct VjpResult {
 // f(xs) and sum_i cotangents[i] * df_i/dxs. Undefined cotangents count as zero.
 VjpResult vjp(const Function& f, const Tensors& xs, const Tensors& cotangents);
 
-// The rule of a custom function: inputs, outputs, cotangents (undefined where nothing flows), and which input gradients
-// are wanted -> one gradient per input (undefined: zero).
+// The rule of a custom function: inputs, outputs, cotangents (undefined where nothing flows), and
+// which input gradients are wanted -> one gradient per input (undefined: zero).
 struct CustomVjp {
   const Tensors& inputs;
   const Tensors& outputs;
@@ -35,9 +35,11 @@ struct CustomVjp {
   bool differentiable;  // an outer tape listens to the rule
 };
 using CustomRule = std::function<Tensors(const CustomVjp&)>;
-// forward(inputs), differentiated by `rule`. Tapes do not see inside forward (plans do). forward must depend on watched
-// tensors only through `inputs`: anything else would lose its gradient, and is an error.
-Tensors custom(const std::string& name, const Tensors& inputs, const Function& forward, const CustomRule& rule);
+// forward(inputs), differentiated by `rule`. Tapes do not see inside forward (plans do). forward
+// must depend on watched tensors only through `inputs`: anything else would lose its gradient, and
+// is an error.
+Tensors custom(const std::string& name, const Tensors& inputs, const Function& forward,
+               const CustomRule& rule);
 
 // f(inputs), keeping only the inputs: the gradient runs f again. The same bits as f itself.
 Tensors recompute(const Function& f, const Tensors& inputs);

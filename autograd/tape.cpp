@@ -7,7 +7,8 @@
 
 namespace slope {
 
-// One op as the tape remembers it. Tensors that the gradient rule does not read are kept without their data.
+// One op as the tape remembers it. Tensors that the gradient rule does not read are kept without
+// their data.
 struct Tape::Entry {
   const Op* op;
   Attributes attributes;
@@ -26,9 +27,10 @@ void check_versions(const Op& op, const Tensors& kept, const uint64_t* versions)
   for (size_t i = 0; i < kept.size(); ++i) {
     if (version_of(kept[i]) != versions[i]) {
       const std::string& label = kept[i].storage()->label();
-      throw ValueError(concat("gradient: a value kept for the gradient of ", op.name, ", ", describe(kept[i]),
-                              label.empty() ? "" : " (" + label + ")",
-                              ", has been overwritten since. Take the gradient before writing in place."));
+      throw ValueError(
+          concat("gradient: a value kept for the gradient of ", op.name, ", ", describe(kept[i]),
+                 label.empty() ? "" : " (" + label + ")",
+                 ", has been overwritten since. Take the gradient before writing in place."));
     }
   }
 }
@@ -39,10 +41,12 @@ void accumulate(std::unordered_map<uint64_t, Tensor>& sums, const Tensor& x, con
 }
 
 // The gradient of an op without a rule of its own: its decomposition, rerun under an inner tape.
-Tensors decomposed_vjp(const Call& call, const std::vector<bool>& wanted, const Tensors& cotangents) {
+Tensors decomposed_vjp(const Call& call, const std::vector<bool>& wanted,
+                       const Tensors& cotangents) {
   SLOPE_ASSERT(call.op.decompose);
   Tensors xs;
-  std::unordered_map<uint64_t, size_t> places;  // an input that is passed twice gets its gradient once
+  std::unordered_map<uint64_t, size_t>
+      places;  // an input that is passed twice gets its gradient once
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i] && places.emplace(call.inputs[i].id(), i).second) xs.push_back(call.inputs[i]);
   }
@@ -64,7 +68,8 @@ Tape::~Tape() = default;
 
 void Tape::watch(const Tensor& x) {
   if (!is_float(x.dtype())) {
-    throw DtypeError(concat("tape: cannot watch ", describe(x), ": only float32 and float64 have gradients."));
+    throw DtypeError(
+        concat("tape: cannot watch ", describe(x), ": only float32 and float64 have gradients."));
   }
   tracked_.insert(x.id());
 }
@@ -80,7 +85,9 @@ void Tape::record(const Recorded& recorded) {
   const uint32_t keeps = call.op.vjp ? call.op.keeps : kInputs;
   const auto keep = [&](Tensors& to, std::span<const Tensor> from, uint32_t bits) {
     for (size_t i = 0; i < from.size(); ++i) {
-      to.push_back(!from[i].defined() || (bits >> std::min<size_t>(i, 15) & 1) ? from[i] : from[i].without_data());
+      to.push_back(!from[i].defined() || (bits >> std::min<size_t>(i, 15) & 1)
+                       ? from[i]
+                       : from[i].without_data());
       entry.versions.push_back(version_of(to.back()));
     }
   };
@@ -95,8 +102,9 @@ void Tape::record(const Recorded& recorded) {
 
 Tensors Tape::gradient(const Tensor& y, const Tensors& xs, const Tensor& g) {
   if (!g.defined() && y.size() != 1) {
-    throw ShapeError(concat("gradient: y ", describe(y),
-                            " is not a scalar. Take mean(y), or pass its gradient: tape.gradient(y, xs, g)."));
+    throw ShapeError(
+        concat("gradient: y ", describe(y),
+               " is not a scalar. Take mean(y), or pass its gradient: tape.gradient(y, xs, g)."));
   }
   const Deafen deafen(*this);
   return gradient(Tensors{y}, xs, {g.defined() ? g : ones_like(y)});
@@ -106,7 +114,8 @@ Tensors Tape::gradient(const Tensors& ys, const Tensors& xs, const Tensors& gs) 
   const Deafen deafen(*this);
   for (const Tensor& x : xs) {
     if (!tracks(x)) {
-      throw ValueError(concat("gradient: x ", describe(x), " was not watched by this tape, so its gradient is unknown. "
+      throw ValueError(concat("gradient: x ", describe(x),
+                              " was not watched by this tape, so its gradient is unknown. "
                               "Write Tape tape({x})."));
     }
   }
@@ -114,18 +123,20 @@ Tensors Tape::gradient(const Tensors& ys, const Tensors& xs, const Tensors& gs) 
   for (size_t i = 0; i < ys.size(); ++i) {
     if (i >= gs.size() || !gs[i].defined()) continue;
     if (gs[i].shape() != ys[i].shape() || gs[i].dtype() != ys[i].dtype()) {
-      throw ShapeError(concat("gradient: y is ", describe(ys[i]), ", its gradient g ", describe(gs[i]),
-                              ". They must have the same shape and dtype."));
+      throw ShapeError(concat("gradient: y is ", describe(ys[i]), ", its gradient g ",
+                              describe(gs[i]), ". They must have the same shape and dtype."));
     }
     accumulate(cotangents, ys[i], gs[i]);
   }
 
-  // Only what lies between xs and ys is differentiated: an attack on the image needs no weight gradients.
+  // Only what lies between xs and ys is differentiated: an attack on the image needs no weight
+  // gradients.
   std::unordered_set<uint64_t> needed;
   for (const Tensor& x : xs) needed.insert(x.id());
   std::vector<bool> on_path(entries_.size());
   for (size_t e = 0; e < entries_.size(); ++e) {
-    for (const Tensor& in : entries_[e].inputs) on_path[e] = on_path[e] || (in.defined() && needed.contains(in.id()));
+    for (const Tensor& in : entries_[e].inputs)
+      on_path[e] = on_path[e] || (in.defined() && needed.contains(in.id()));
     if (!on_path[e]) continue;
     for (const Tensor& out : entries_[e].outputs) needed.insert(out.id());
   }
@@ -133,7 +144,8 @@ Tensors Tape::gradient(const Tensors& ys, const Tensors& xs, const Tensors& gs) 
   for (size_t e = entries_.size(); e-- > 0;) {
     if (!on_path[e]) continue;
     const Entry& entry = entries_[e];
-    const size_t visible = std::min<size_t>(entry.outputs.size(), static_cast<size_t>(entry.op->visible));
+    const size_t visible =
+        std::min<size_t>(entry.outputs.size(), static_cast<size_t>(entry.op->visible));
     Tensors gs_out(visible);
     bool reached = false;
     for (size_t i = 0; i < visible; ++i) {
@@ -163,7 +175,8 @@ Tensors Tape::gradient(const Tensors& ys, const Tensors& xs, const Tensors& gs) 
         accumulate(cotangents, entry.inputs[i], sum_to(d[i], entry.inputs[i].shape()));
       }
     }
-    for (size_t i = 0; i < visible; ++i) {  // their memory may be reused now, unless somebody asked for them
+    for (size_t i = 0; i < visible;
+         ++i) {  // their memory may be reused now, unless somebody asked for them
       const uint64_t id = entry.outputs[i].id();
       bool asked = false;
       for (const Tensor& x : xs) asked = asked || x.id() == id;

@@ -47,16 +47,10 @@ Device default_device() {
   return current_device ? current_device : Device(registry().backends.front().get());
 }
 
-DeviceScope::DeviceScope(Device device) : previous_(current_device) {
-  current_device = device;
-}
+DeviceScope::DeviceScope(Device device) : previous_(current_device) { current_device = device; }
 
-DeviceScope::~DeviceScope() {
-  current_device = previous_;
-}
+DeviceScope::~DeviceScope() { current_device = previous_; }
 
-Pool& device_pool(Device device) {
-  return *registry().pools.at(&device.backend());
-}
+Pool& device_pool(Device device) { return *registry().pools.at(&device.backend()); }
 
 }  // namespace slope

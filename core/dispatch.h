@@ -8,8 +8,9 @@
 
 namespace slope {
 
-// Runs an op: checks, prepares (or takes a prepared call), allocates, runs, tells every recorder. Returns the visible
-// outputs. Throws before anything is written; a failed op leaves no tensor half-written.
+// Runs an op: checks, prepares (or takes a prepared call), allocates, runs, tells every recorder.
+// Returns the visible outputs. Throws before anything is written; a failed op leaves no tensor
+// half-written.
 Tensors apply_all(const Op& op, std::span<const Tensor> inputs, const Attributes& attributes = {});
 inline Tensors apply_all(const Op& op, std::initializer_list<Tensor> inputs,
                          const Attributes& attributes = {}) {
@@ -94,7 +95,8 @@ void announce(const Call& call, std::span<const Tensor> outputs);
 // "x (32, 784) float32, w (10, 784) float32": the arguments of a message, by the names given.
 std::string describe_arguments(const Call& call, std::initializer_list<const char*> names);
 // Checks used by many shape rules. They throw DtypeError with the op's name and every argument.
-void check_float(const Call& call, std::initializer_list<const char*> names, int first = 0, int last = 99);
+void check_float(const Call& call, std::initializer_list<const char*> names, int first = 0,
+                 int last = 99);
 void check_same_dtype(const Call& call, std::initializer_list<const char*> names);
 
 }  // namespace slope

@@ -16,9 +16,12 @@ inline bool is_float(Dtype dtype) { return dtype != Dtype::i32; }
 
 inline const char* name(Dtype dtype) {
   switch (dtype) {
-    case Dtype::f32: return "float32";
-    case Dtype::f64: return "float64";
-    case Dtype::i32: return "int32";
+    case Dtype::f32:
+      return "float32";
+    case Dtype::f64:
+      return "float64";
+    case Dtype::i32:
+      return "int32";
   }
   return "?";
 }
@@ -26,11 +29,21 @@ inline std::ostream& operator<<(std::ostream& out, Dtype dtype) { return out << 
 
 template <typename T>
 constexpr Dtype dtype_of();
-template <> constexpr Dtype dtype_of<float>() { return Dtype::f32; }
-template <> constexpr Dtype dtype_of<double>() { return Dtype::f64; }
-template <> constexpr Dtype dtype_of<int32_t>() { return Dtype::i32; }
+template <>
+constexpr Dtype dtype_of<float>() {
+  return Dtype::f32;
+}
+template <>
+constexpr Dtype dtype_of<double>() {
+  return Dtype::f64;
+}
+template <>
+constexpr Dtype dtype_of<int32_t>() {
+  return Dtype::i32;
+}
 
-// Calls f.operator()<T>() with T the C++ type of `dtype`. The one place where float types are listed:
+// Calls f.operator()<T>() with T the C++ type of `dtype`. The one place where float types are
+// listed:
 //   dispatch_float(x.dtype(), [&]<typename T>() { kernel<T>(...); });
 template <typename F>
 decltype(auto) dispatch_float(Dtype dtype, F&& f) {

@@ -12,7 +12,8 @@
 namespace slope {
 namespace {
 
-// Debug builds, or SLOPE_CHECK_PLANS=1: replays are compared with eager runs and old results are poisoned.
+// Debug builds, or SLOPE_CHECK_PLANS=1: replays are compared with eager runs and old results are
+// poisoned.
 bool checks_on() {
   const char* value = std::getenv("SLOPE_CHECK_PLANS");
 #ifdef NDEBUG
@@ -36,7 +37,8 @@ thread_local Capture* current_capture = nullptr;
 // Writes down the prepared calls of a function as it runs.
 class Capture final : public Recorder {
  public:
-  Capture(std::shared_ptr<Pool> pool, Program& program) : pool_(std::move(pool)), program_(program), scope_(*this) {
+  Capture(std::shared_ptr<Pool> pool, Program& program)
+      : pool_(std::move(pool)), program_(program), scope_(*this) {
     current_capture = this;
   }
   ~Capture() override { current_capture = nullptr; }
@@ -64,13 +66,17 @@ class Capture final : public Recorder {
   void constant(const Tensor& x) override { constants.emplace(x.storage()->id(), x.storage()); }
 
   void host_read(const char* what) override {
-    throw PlanError(concat("plan: ", what,
-                           " inside a captured function would freeze its value. Return the tensor, or pass it in."));
+    throw PlanError(concat(
+        "plan: ", what,
+        " inside a captured function would freeze its value. Return the tensor, or pass it in."));
   }
 
-  std::map<uint64_t, std::shared_ptr<Storage>> constants;  // made from host values inside the function
-  std::map<uint64_t, std::shared_ptr<Storage>> captured;   // weights and whatever else the function used
-  std::unordered_map<uint64_t, std::unique_ptr<StorageIdentity>> identities;  // of the plan's own memory
+  std::map<uint64_t, std::shared_ptr<Storage>>
+      constants;  // made from host values inside the function
+  std::map<uint64_t, std::shared_ptr<Storage>>
+      captured;  // weights and whatever else the function used
+  std::unordered_map<uint64_t, std::unique_ptr<StorageIdentity>>
+      identities;  // of the plan's own memory
 
  private:
   Argument argument(const Call& call, const Tensor& x) {
@@ -83,15 +89,18 @@ class Capture final : public Recorder {
     }
     if (!constants.contains(storage->id())) {
       captured.emplace(storage->id(), storage);
-    } else if (std::strcmp(call.op.name, "uniform") == 0 || std::strcmp(call.op.name, "normal") == 0) {
-      throw PlanError(concat("plan: a random key made inside a captured function would give the same numbers on every "
-                             "run. Pass the key in as an input."));
+    } else if (std::strcmp(call.op.name, "uniform") == 0 ||
+               std::strcmp(call.op.name, "normal") == 0) {
+      throw PlanError(concat(
+          "plan: a random key made inside a captured function would give the same numbers on every "
+          "run. Pass the key in as an input."));
     }
     return {x.data(), storage.get()};
   }
 
-  // A plan prepares its calls anew: a Prepared may hold packed weights, which eager use of the same shapes would evict.
-  // Calls of one shape with the same second argument (a weight used in every stage of a solve) share one.
+  // A plan prepares its calls anew: a Prepared may hold packed weights, which eager use of the same
+  // shapes would evict. Calls of one shape with the same second argument (a weight used in every
+  // stage of a solve) share one.
   std::shared_ptr<Prepared> own_prepared(const Recorded& recorded) {
     const Call& call = recorded.call;
     if (call.count() < 2 || !call.in(1).defined()) return pool_->device()->prepare(call);
@@ -113,9 +122,7 @@ class Capture final : public Recorder {
 
 }  // namespace
 
-bool capturing() {
-  return current_capture != nullptr;
-}
+bool capturing() { return current_capture != nullptr; }
 
 struct Plan::Body {
   Function f;
@@ -123,7 +130,7 @@ struct Plan::Body {
   std::shared_ptr<Pool> pool;
   Program program;
   std::unique_ptr<Replay> replay;
-  Tensors inputs;   // the plan's own buffers
+  Tensors inputs;  // the plan's own buffers
   Tensors outputs;
   Tensors handed_out;  // what run() returned last, when checks are on
   std::map<uint64_t, std::shared_ptr<Storage>> constants, captured;
@@ -145,7 +152,8 @@ void Plan::Body::capture(const Tensors& given) {
     Capture recorder(pool, program);
     outputs = f(inputs);
     for (Tensor& y : outputs) {
-      if (!y.defined()) throw PlanError("plan: the captured function returned an undefined tensor.");
+      if (!y.defined())
+        throw PlanError("plan: the captured function returned an undefined tensor.");
     }
     constants = std::move(recorder.constants);
     captured = std::move(recorder.captured);
@@ -158,11 +166,14 @@ void Plan::Body::capture(const Tensors& given) {
 
 void Plan::Body::check_call(const Tensors& given) const {
   if (tape_listens()) {
-    throw PlanError("plan: a tape listens, and it cannot see inside a replay. Take the gradient inside the captured "
-                    "function, or call the function itself.");
+    throw PlanError(
+        "plan: a tape listens, and it cannot see inside a replay. Take the gradient inside the "
+        "captured "
+        "function, or call the function itself.");
   }
   if (given.size() != inputs.size()) {
-    throw PlanError(concat("plan: captured with ", inputs.size(), " inputs, run with ", given.size(), "."));
+    throw PlanError(
+        concat("plan: captured with ", inputs.size(), " inputs, run with ", given.size(), "."));
   }
   for (size_t i = 0; i < given.size(); ++i) {
     if (given[i].shape() != inputs[i].shape() || given[i].dtype() != inputs[i].dtype() ||
@@ -174,8 +185,9 @@ void Plan::Body::check_call(const Tensors& given) const {
   }
   for (const auto& [id, storage] : captured) {
     if (storage.use_count() == 1) {
-      throw PlanError(concat("plan: captured weight ", storage->label().empty() ? "(no name)" : storage->label(),
-                             " has been replaced. Update it in place (copy_into), or make the plan again."));
+      throw PlanError(concat(
+          "plan: captured weight ", storage->label().empty() ? "(no name)" : storage->label(),
+          " has been replaced. Update it in place (copy_into), or make the plan again."));
     }
   }
 }
@@ -183,8 +195,8 @@ void Plan::Body::check_call(const Tensors& given) const {
 void Plan::Body::copy_inputs(const Tensors& given) {
   const MuteTapes quiet;
   for (size_t i = 0; i < given.size(); ++i) {
-    // An input that is this plan's own result or shares its memory is safe: nothing of the plan has run yet, and the
-    // input buffers are never anything else's memory.
+    // An input that is this plan's own result or shares its memory is safe: nothing of the plan has
+    // run yet, and the input buffers are never anything else's memory.
     if (given[i].data() != inputs[i].data()) copy_into(inputs[i], given[i]);
   }
 }
@@ -213,8 +225,10 @@ Plan::Plan(const Tensors& inputs, const Function& f) : body_(std::make_unique<Bo
     return;
   }
   if (tape_listens()) {
-    throw PlanError("plan: a tape listens, and it cannot see inside a plan. Capture first, or take the gradient inside "
-                    "the captured function.");
+    throw PlanError(
+        "plan: a tape listens, and it cannot see inside a plan. Capture first, or take the "
+        "gradient inside "
+        "the captured function.");
   }
   body_->capture(inputs);
 }
@@ -239,14 +253,17 @@ const Tensors& Plan::run(const Tensors& inputs) {
     --b.checks_left;
     for (size_t i = 0; i < expected.size(); ++i) {
       if (!same_bits(expected[i], b.outputs[i])) {
-        throw PlanError(concat("plan: result ", i, " ", describe(b.outputs[i]), " differs from an eager run. The "
-                               "captured function depends on a number or a branch of the host that has changed."));
+        throw PlanError(concat(
+            "plan: result ", i, " ", describe(b.outputs[i]),
+            " differs from an eager run. The "
+            "captured function depends on a number or a branch of the host that has changed."));
       }
     }
   }
   if (!checks_on()) return b.outputs;
   for (const Tensor& old : b.handed_out) {
-    if (is_float(old.dtype())) copy_into(old, scalar(std::numeric_limits<double>::quiet_NaN(), old.dtype(), old.device()));
+    if (is_float(old.dtype()))
+      copy_into(old, scalar(std::numeric_limits<double>::quiet_NaN(), old.dtype(), old.device()));
   }
   b.handed_out.clear();
   for (const Tensor& y : b.outputs) b.handed_out.push_back(copy(y));
@@ -257,9 +274,7 @@ const Tensors& Plan::results() const {
   return body_->handed_out.empty() ? body_->outputs : body_->handed_out;
 }
 
-size_t Plan::calls() const {
-  return body_->program.steps.size();
-}
+size_t Plan::calls() const { return body_->program.steps.size(); }
 
 size_t Plan::pool_bytes() const {
   if (!body_->pool) return 0;

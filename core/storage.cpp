@@ -11,7 +11,8 @@ namespace {
 thread_local std::shared_ptr<Pool> current_pool;
 std::atomic<uint64_t> next_storage_id{1};
 
-// Round up so that blocks of nearly equal tensors can stand in for one another: steps of an eighth of the size.
+// Round up so that blocks of nearly equal tensors can stand in for one another: steps of an eighth
+// of the size.
 size_t rounded_capacity(size_t bytes) {
   size_t step = 64;
   while (step * 16 <= bytes) step *= 2;
@@ -20,9 +21,7 @@ size_t rounded_capacity(size_t bytes) {
 
 }  // namespace
 
-Pool::~Pool() {
-  clear_cache();
-}
+Pool::~Pool() { clear_cache(); }
 
 void* Pool::take(size_t bytes, size_t* capacity) {
   const std::lock_guard lock(mutex_);
@@ -45,9 +44,10 @@ void* Pool::take(size_t bytes, size_t* capacity) {
     memory = device_->allocate(wanted);
   }
   if (!memory) {
-    throw DeviceError(concat("allocate: out of memory on ", device_.name(), ": wanted ", bytes,
-                             " bytes, live tensors hold ", statistics_.live_bytes,
-                             ". Use a smaller batch, or gradient checkpointed instead of through."));
+    throw DeviceError(
+        concat("allocate: out of memory on ", device_.name(), ": wanted ", bytes,
+               " bytes, live tensors hold ", statistics_.live_bytes,
+               ". Use a smaller batch, or gradient checkpointed instead of through."));
   }
   ++statistics_.allocations;
   *capacity = wanted;
@@ -81,13 +81,9 @@ void Pool::reset_peak() {
   statistics_.peak_bytes = statistics_.live_bytes + statistics_.cached_bytes;
 }
 
-MemoryStatistics memory_statistics(Device device) {
-  return device_pool(device).statistics();
-}
+MemoryStatistics memory_statistics(Device device) { return device_pool(device).statistics(); }
 
-void clear_cache(Device device) {
-  device_pool(device).clear_cache();
-}
+void clear_cache(Device device) { device_pool(device).clear_cache(); }
 
 Storage::Storage(Device device, size_t bytes)
     : StorageIdentity(next_storage_id++), device_(device), bytes_(bytes) {
@@ -96,16 +92,12 @@ Storage::Storage(Device device, size_t bytes)
   data_ = pool_->take(bytes, &capacity_);
 }
 
-Storage::~Storage() {
-  pool_->give(data_, capacity_);
-}
+Storage::~Storage() { pool_->give(data_, capacity_); }
 
 PoolScope::PoolScope(std::shared_ptr<Pool> pool) : previous_(std::move(current_pool)) {
   current_pool = std::move(pool);
 }
 
-PoolScope::~PoolScope() {
-  current_pool = std::move(previous_);
-}
+PoolScope::~PoolScope() { current_pool = std::move(previous_); }
 
 }  // namespace slope

@@ -13,15 +13,15 @@
 namespace slope {
 
 struct MemoryStatistics {
-  size_t live_bytes = 0;      // held by tensors now
-  size_t cached_bytes = 0;    // freed, kept for reuse
-  size_t peak_bytes = 0;      // largest live_bytes + cached_bytes so far
-  int64_t allocations = 0;    // calls to Backend::allocate
-  int64_t requests = 0;       // storages handed out
+  size_t live_bytes = 0;    // held by tensors now
+  size_t cached_bytes = 0;  // freed, kept for reuse
+  size_t peak_bytes = 0;    // largest live_bytes + cached_bytes so far
+  int64_t allocations = 0;  // calls to Backend::allocate
+  int64_t requests = 0;     // storages handed out
 };
 
-// Freed blocks are kept and handed out again, best fit, if at most twice too large. Thread-safe. A plan owns a pool of
-// its own, so that its buffers never leave it.
+// Freed blocks are kept and handed out again, best fit, if at most twice too large. Thread-safe. A
+// plan owns a pool of its own, so that its buffers never leave it.
 class Pool : public std::enable_shared_from_this<Pool> {
  public:
   explicit Pool(Device device) : device_(device) {}
@@ -51,7 +51,8 @@ void clear_cache(Device device);
 
 class Storage : public StorageIdentity {
  public:
-  // From the innermost PoolScope of this thread, if it is for the same device, else from the device's pool.
+  // From the innermost PoolScope of this thread, if it is for the same device, else from the
+  // device's pool.
   Storage(Device device, size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
@@ -74,7 +75,8 @@ class Storage : public StorageIdentity {
   std::string label_;
 };
 
-// Storages made on this thread come from `pool` until the end of the scope; null: from the device's own pool again.
+// Storages made on this thread come from `pool` until the end of the scope; null: from the device's
+// own pool again.
 class PoolScope {
  public:
   explicit PoolScope(std::shared_ptr<Pool> pool);

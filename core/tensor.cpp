@@ -40,12 +40,11 @@ Tensor::Tensor(Body body) {
 }
 
 void Tensor::throw_undefined() {
-  throw ValueError("tensor: this Tensor is empty (default-constructed); it has no shape and no values.");
+  throw ValueError(
+      "tensor: this Tensor is empty (default-constructed); it has no shape and no values.");
 }
 
-int64_t Tensor::dim(int axis) const {
-  return shape()[normalized_axis("dim", axis, rank())];
-}
+int64_t Tensor::dim(int axis) const { return shape()[normalized_axis("dim", axis, rank())]; }
 
 void* Tensor::data() const {
   SLOPE_ASSERT(has_data());
@@ -83,7 +82,8 @@ std::vector<double> Tensor::values() const {
 
 double Tensor::item() const {
   if (size() != 1) {
-    throw ShapeError(concat("item: ", describe(*this), " has ", size(), " values, not 1. Take mean(x), or x.values()."));
+    throw ShapeError(concat("item: ", describe(*this), " has ", size(),
+                            " values, not 1. Take mean(x), or x.values()."));
   }
   return dispatch_any(dtype(), [&]<typename T>() {
     T value;
@@ -97,24 +97,29 @@ Tensor Tensor::clone() const { return slope::copy(*this); }
 
 Tensor Tensor::to(Device target) const {
   if (target == device()) return *this;
-  return dispatch_any(dtype(), [&]<typename T>() { return from_host(to_vector<T>(), shape(), target); });
+  return dispatch_any(dtype(),
+                      [&]<typename T>() { return from_host(to_vector<T>(), shape(), target); });
 }
 
 Tensor empty(const Shape& shape, Dtype dtype, Device device) {
   for (int64_t n : shape) {
     if (n < 0) throw ShapeError(concat("empty: negative length in shape ", shape, "."));
   }
-  Tensor::Body body{.shape = shape, .strides = contiguous_strides(shape), .dtype = dtype, .device = device};
-  body.storage = std::make_shared<Storage>(device, static_cast<size_t>(shape.size()) * size_of(dtype));
+  Tensor::Body body{
+      .shape = shape, .strides = contiguous_strides(shape), .dtype = dtype, .device = device};
+  body.storage =
+      std::make_shared<Storage>(device, static_cast<size_t>(shape.size()) * size_of(dtype));
   return Tensor(std::move(body));
 }
 
 template <typename T>
 Tensor from_host(std::span<const T> values, const Shape& shape, Device device) {
   if (static_cast<int64_t>(values.size()) != shape.size()) {
-    throw ShapeError(concat("from_host: shape ", shape, " has ", shape.size(), " values, got ", values.size(), "."));
+    throw ShapeError(concat("from_host: shape ", shape, " has ", shape.size(), " values, got ",
+                            values.size(), "."));
   }
-  const PoolScope outside_of_any_plan(nullptr);  // a plan overwrites its own pool, and this is written only once
+  const PoolScope outside_of_any_plan(
+      nullptr);  // a plan overwrites its own pool, and this is written only once
   Tensor result = empty(shape, dtype_of<T>(), device);
   if (!values.empty()) device->copy_in(result.data(), values.data(), values.size_bytes());
   for (Recorder* r : recorders()) r->constant(result);
@@ -158,8 +163,8 @@ std::ostream& operator<<(std::ostream& out, const Tensor& x) {
 
 int normalized_axis(const char* where, int64_t axis, int rank) {
   if (axis < -rank || axis >= rank) {
-    throw ShapeError(concat(where, ": axis ", axis, " is outside of a tensor with ", rank, " axes (", -rank, " to ",
-                            rank - 1, ")."));
+    throw ShapeError(concat(where, ": axis ", axis, " is outside of a tensor with ", rank,
+                            " axes (", -rank, " to ", rank - 1, ")."));
   }
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }

@@ -17,8 +17,8 @@ namespace slope {
 
 class Storage;
 
-// Copies of a handle share the same values and the same id; a view shares the values and has an id of its own.
-// Ids are never used twice.
+// Copies of a handle share the same values and the same id; a view shares the values and has an id
+// of its own. Ids are never used twice.
 class Tensor {
  public:
   Tensor() = default;  // no tensor at all: defined() is false
@@ -54,7 +54,8 @@ class Tensor {
   bool has_data() const { return body().storage != nullptr; }
   void* data() const;  // first value, in device memory
   const std::shared_ptr<Storage>& storage() const { return body().storage; }
-  // Same shape, dtype and id, but no values: what a tape keeps when it only needs to know the shape.
+  // Same shape, dtype and id, but no values: what a tape keeps when it only needs to know the
+  // shape.
   Tensor without_data() const;
   // The same values under a new id.
   Tensor alias() const { return Tensor(body()); }
@@ -93,7 +94,8 @@ Tensor empty(const Shape& shape, Dtype dtype = Dtype::f32, Device device = defau
 template <typename T>
 Tensor from_host(std::span<const T> values, const Shape& shape, Device device = default_device());
 template <typename T>
-Tensor from_host(const std::vector<T>& values, const Shape& shape, Device device = default_device()) {
+Tensor from_host(const std::vector<T>& values, const Shape& shape,
+                 Device device = default_device()) {
   return from_host(std::span<const T>(values), shape, device);
 }
 // Host numbers as a tensor of any dtype: tensor({1, 2, 3}) is (3) float32.

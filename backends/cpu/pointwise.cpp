@@ -1,6 +1,6 @@
-// Pointwise ops on the cpu: the vectorised loops of pointwise_kernel.cpp, fed block by block. Where an input's values
-// do not lie side by side, a block of them is gathered first, so that one loop per formula serves every layout and
-// gives the same bits for all.
+// Pointwise ops on the cpu: the vectorised loops of pointwise_kernel.cpp, fed block by block. Where
+// an input's values do not lie side by side, a block of them is gathered first, so that one loop
+// per formula serves every layout and gives the same bits for all.
 #include <algorithm>
 #include <array>
 
@@ -14,20 +14,24 @@ namespace slope::cpu {
 namespace {
 
 constexpr int kMaxArity = 4;
-constexpr int64_t kBlock = 512;        // values gathered at a time: two blocks and the result stay in L1
+constexpr int64_t kBlock = 512;  // values gathered at a time: two blocks and the result stay in L1
 constexpr int64_t kTaskValues = 8192;  // values per task of the thread loop
 
 const PointwiseKernel* kernels() {
   switch (isa()) {
 #ifdef SLOPE_X86
-    case Isa::avx512: return avx512::pointwise_kernels();
-    case Isa::avx2: return avx2::pointwise_kernels();
+    case Isa::avx512:
+      return avx512::pointwise_kernels();
+    case Isa::avx2:
+      return avx2::pointwise_kernels();
 #endif
-    default: return generic::pointwise_kernels();
+    default:
+      return generic::pointwise_kernels();
   }
 }
 
-// The shape of the result with neighbouring axes merged where every input allows it, and each input's strides in it.
+// The shape of the result with neighbouring axes merged where every input allows it, and each
+// input's strides in it.
 struct Layout {
   Shape shape;
   std::array<Strides, kMaxArity> strides;
@@ -73,9 +77,11 @@ Layout merged_layout(const Call& call, const Shape& shape) {
   return merged;
 }
 
-// The values number begin..begin+n-1 (in the order of the result) of a strided input, side by side in `to`.
+// The values number begin..begin+n-1 (in the order of the result) of a strided input, side by side
+// in `to`.
 template <typename T>
-void gather(const T* from, const Shape& shape, const Strides& strides, int64_t begin, int64_t n, T* to) {
+void gather(const T* from, const Shape& shape, const Strides& strides, int64_t begin, int64_t n,
+            T* to) {
   std::array<int64_t, kMaxRank> index{};
   const int last = shape.rank() - 1;
   int64_t place = 0, rest = begin;
@@ -98,7 +104,8 @@ void gather(const T* from, const Shape& shape, const Strides& strides, int64_t b
     n -= run;
     place += run * stride;
     index[static_cast<size_t>(last)] += run;
-    for (int axis = last; axis > 0 && index[static_cast<size_t>(axis)] == shape[axis]; --axis) {  // carry
+    for (int axis = last; axis > 0 && index[static_cast<size_t>(axis)] == shape[axis];
+         --axis) {  // carry
       place += strides[axis - 1] - shape[axis] * strides[axis];
       index[static_cast<size_t>(axis)] = 0;
       ++index[static_cast<size_t>(axis - 1)];
@@ -127,7 +134,8 @@ std::unique_ptr<Prepared> prepare_typed(const Call& call, PointwiseLoop loop) {
           if (layout.side_by_side(i)) {
             in[i] = values + at;
           } else {
-            gather(values, layout.shape, layout.strides[static_cast<size_t>(i)], at, n, gathered[i]);
+            gather(values, layout.shape, layout.strides[static_cast<size_t>(i)], at, n,
+                   gathered[i]);
             in[i] = gathered[i];
           }
         }

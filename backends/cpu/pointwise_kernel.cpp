@@ -47,8 +47,6 @@ const PointwiseKernel kKernels[] = {
 
 }  // namespace
 
-const PointwiseKernel* pointwise_kernels() {
-  return kKernels;
-}
+const PointwiseKernel* pointwise_kernels() { return kKernels; }
 
 }  // namespace slope::cpu::SLOPE_ISA

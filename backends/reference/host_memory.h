@@ -13,7 +13,9 @@ class HostBackend : public Backend {
   void* allocate(size_t bytes) override { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); }
   void release(void* memory) override { std::free(memory); }
   void copy_in(void* to, const void* host, size_t bytes) override { std::memcpy(to, host, bytes); }
-  void copy_out(void* host, const void* from, size_t bytes) override { std::memcpy(host, from, bytes); }
+  void copy_out(void* host, const void* from, size_t bytes) override {
+    std::memcpy(host, from, bytes);
+  }
   void synchronize() override {}
 };
 

@@ -1,4 +1,5 @@
-// Pointwise kernels: the formulas of core/ops/pointwise.def, one value after the other, whatever the layout.
+// Pointwise kernels: the formulas of core/ops/pointwise.def, one value after the other, whatever
+// the layout.
 #include <array>
 #include <cmath>
 
@@ -47,7 +48,8 @@ std::unique_ptr<Prepared> prepare_typed(const Call& call) {
 
 template <typename Formula>
 std::unique_ptr<Prepared> prepare(const Call& call) {
-  return dispatch_float(call.in(0).dtype(), [&]<typename T>() { return prepare_typed<Formula, T>(call); });
+  return dispatch_float(call.in(0).dtype(),
+                        [&]<typename T>() { return prepare_typed<Formula, T>(call); });
 }
 
 }  // namespace

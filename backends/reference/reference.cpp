@@ -16,9 +16,7 @@ class ReferenceBackend final : public HostBackend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend() {
-  return std::make_unique<ReferenceBackend>();
-}
+std::unique_ptr<Backend> make_backend() { return std::make_unique<ReferenceBackend>(); }
 
 const KernelTable& kernels() {
   static const KernelTable table = [] {

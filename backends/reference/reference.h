@@ -1,5 +1,5 @@
-// The reference backend: every primitive as a plain loop on one thread. It is the specification of the ops, the oracle
-// of the tests, and the folder to copy when you start a backend of your own.
+// The reference backend: every primitive as a plain loop on one thread. It is the specification of
+// the ops, the oracle of the tests, and the folder to copy when you start a backend of your own.
 #pragma once
 
 #include <memory>

@@ -16,8 +16,8 @@ namespace slope {
 using PrepareFunction = std::unique_ptr<Prepared> (*)(const Call&);
 using KernelTable = std::unordered_map<std::string_view, PrepareFunction>;
 
-// A prepared call made from a lambda (const Argument* arguments, void* scratch). The lambda captures what it needs of
-// the call by value: shapes, strides, attributes.
+// A prepared call made from a lambda (const Argument* arguments, void* scratch). The lambda
+// captures what it needs of the call by value: shapes, strides, attributes.
 template <typename F>
 class PreparedFunction final : public Prepared {
  public:

@@ -16,7 +16,8 @@ constexpr const char* kNames[][3] = {{"x"}, {"a", "b"}, {"condition", "a", "b"}}
 // All inputs broadcast to one shape and have one float dtype.
 OutSpecs broadcast_shape(const Call& c) {
   const auto names = kNames[c.count() - 1];
-  const std::initializer_list<const char*> list = {names[0], c.count() > 1 ? names[1] : "", c.count() > 2 ? names[2] : ""};
+  const std::initializer_list<const char*> list = {names[0], c.count() > 1 ? names[1] : "",
+                                                   c.count() > 2 ? names[2] : ""};
   check_float(c, list);
   check_same_dtype(c, list);
   Shape shape = c.in(0).shape();
@@ -30,9 +31,9 @@ OutSpecs broadcast_shape(const Call& c) {
       if (i == 1 && b.rank() == 1 && a.rank() == 2 && b.dim(0) == a.dim(0)) {
         fix = concat(" Use ", names[i], ".reshape({", b.dim(0), ", 1}) to add along rows.");
       }
-      throw ShapeError(concat(c.op.name, ": shapes do not broadcast: ", describe_arguments(c, list), "; ", names[i - 1],
-                              " axis ", axis_a, " is ", shape[axis_a], ", ", names[i], " axis ", axis_b, " is ",
-                              b.shape()[axis_b], ".", fix));
+      throw ShapeError(concat(c.op.name, ": shapes do not broadcast: ", describe_arguments(c, list),
+                              "; ", names[i - 1], " axis ", axis_a, " is ", shape[axis_a], ", ",
+                              names[i], " axis ", axis_b, " is ", b.shape()[axis_b], ".", fix));
     }
     shape = common;
   }
@@ -81,15 +82,17 @@ Samples unary_samples(double low, double high, PointwiseParameters numbers) {
 
 Samples binary_samples(double low, double high) {
   Samples all;
-  const std::pair<Shape, Shape> shapes[] = {{{2, 3}, {2, 3}},  {{37}, {37}},     {{2, 3}, {3}},       {{4, 1}, {1, 5}},
-                                            {{}, {3}},         {{2, 3, 4}, {}},  {{2, 3, 4}, {3, 1}}, {{0, 2}, {2}},
-                                            {{1, 1}, {1}}};
-  for (const auto& [a, b] : shapes) all.push_back({{{a, low, high}, {b, low, high}}, PointwiseParameters{}});
+  const std::pair<Shape, Shape> shapes[] = {{{2, 3}, {2, 3}},    {{37}, {37}},  {{2, 3}, {3}},
+                                            {{4, 1}, {1, 5}},    {{}, {3}},     {{2, 3, 4}, {}},
+                                            {{2, 3, 4}, {3, 1}}, {{0, 2}, {2}}, {{1, 1}, {1}}};
+  for (const auto& [a, b] : shapes)
+    all.push_back({{{a, low, high}, {b, low, high}}, PointwiseParameters{}});
   return all;
 }
 
 // g is anything; the kept arguments and the result come from where the op itself is tested.
-Samples derivative_samples(int keeps, double low, double high, double y_low, double y_high, PointwiseParameters numbers) {
+Samples derivative_samples(int keeps, double low, double high, double y_low, double y_high,
+                           PointwiseParameters numbers) {
   Samples all;
   for (const Shape& shape : {Shape{2, 3}, Shape{37}, Shape{}, Shape{0, 3}}) {
     Sample sample{{{shape, -1, 1}}, numbers};
@@ -103,56 +106,68 @@ Samples derivative_samples(int keeps, double low, double high, double y_low, dou
 // Where a derivative's y lies, for its tests: the op is monotone where it keeps y.
 template <typename Formula>
 Samples unary_derivative_samples(int keeps, double low, double high, PointwiseParameters numbers) {
-  const double y_low = Formula::eval(&low, numbers.p, numbers.q), y_high = Formula::eval(&high, numbers.p, numbers.q);
-  return derivative_samples(keeps, low, high, std::min(y_low, y_high), std::max(y_low, y_high), numbers);
+  const double y_low = Formula::eval(&low, numbers.p, numbers.q),
+               y_high = Formula::eval(&high, numbers.p, numbers.q);
+  return derivative_samples(keeps, low, high, std::min(y_low, y_high), std::max(y_low, y_high),
+                            numbers);
 }
 
 double number(double x) { return x; }
 
-#define DERIVATIVE(record, text_name, Formula, keep, sample_call)                   \
-  const Op record{.name = text_name,                                                \
-                  .shape = broadcast_shape,                                         \
-                  .decompose = derivative_of_tensors<Formula>,                      \
-                  .samples = [] { return sample_call; },                            \
+#define DERIVATIVE(record, text_name, Formula, keep, sample_call) \
+  const Op record{.name = text_name,                              \
+                  .shape = broadcast_shape,                       \
+                  .decompose = derivative_of_tensors<Formula>,    \
+                  .samples = [] { return sample_call; },          \
                   .strided = true};
 
 #define UNARY(name, text, dx, keep, low, high) PARAMETRIC(name, text, dx, keep, low, high, 0, 0)
-#define PARAMETRIC(op, text, dx, keep, low, high, p_tested, q_tested)                                        \
-  DERIVATIVE(k_##op##_dx, #op "_dx", formula::op##_dx, formula::keep,                                        \
-             unary_derivative_samples<formula::op##_value>(                                                  \
-                 formula::keep, number(low), number(high), {number(p_tested), number(q_tested)}))            \
-  const Op k_##op{.name = #op,                                                                               \
-                  .shape = broadcast_shape,                                                                  \
-                  .vjp = [](const Vjp& v) {                                                                  \
-                    return Tensors{derivative<formula::op##_dx>(v, k_##op##_dx, formula::keep, trivial(#dx))}; \
-                  },                                                                                         \
-                  .samples = [] {                                                                            \
-                    return unary_samples(number(low), number(high), {number(p_tested), number(q_tested)});   \
-                  },                                                                                         \
-                  .keeps = record_keeps(formula::keep),                                                      \
-                  .strided = true};
-#define BINARY(op, text, da, db, keep, low, high)                                                             \
-  DERIVATIVE(k_##op##_da, #op "_da", formula::op##_da, formula::keep,                                        \
-             derivative_samples(formula::keep, number(low), number(high), number(low), number(high), {}))    \
-  DERIVATIVE(k_##op##_db, #op "_db", formula::op##_db, formula::keep,                                        \
-             derivative_samples(formula::keep, number(low), number(high), number(low), number(high), {}))    \
-  const Op k_##op{.name = #op,                                                                               \
-                  .shape = broadcast_shape,                                                                  \
-                  .vjp = [](const Vjp& v) {                                                                  \
-                    Tensors d(2);                                                                            \
-                    if (v.wanted(0)) d[0] = derivative<formula::op##_da>(v, k_##op##_da, formula::keep, trivial(#da)); \
-                    if (v.wanted(1)) d[1] = derivative<formula::op##_db>(v, k_##op##_db, formula::keep, trivial(#db)); \
-                    return d;                                                                                \
-                  },                                                                                         \
-                  .samples = [] { return binary_samples(number(low), number(high)); },                       \
-                  .keeps = record_keeps(formula::keep),                                                      \
-                  .strided = true};
-#define FLAT(op, sample_call)                        \
-  const Op k_##op{.name = #op,                       \
-                  .shape = broadcast_shape,          \
+#define PARAMETRIC(op, text, dx, keep, low, high, p_tested, q_tested)                              \
+  DERIVATIVE(k_##op##_dx, #op "_dx", formula::op##_dx, formula::keep,                              \
+             unary_derivative_samples<formula::op##_value>(                                        \
+                 formula::keep, number(low), number(high), {number(p_tested), number(q_tested)}))  \
+  const Op k_##op{                                                                                 \
+      .name = #op,                                                                                 \
+      .shape = broadcast_shape,                                                                    \
+      .vjp =                                                                                       \
+          [](const Vjp& v) {                                                                       \
+            return Tensors{                                                                        \
+                derivative<formula::op##_dx>(v, k_##op##_dx, formula::keep, trivial(#dx))};        \
+          },                                                                                       \
+      .samples =                                                                                   \
+          [] {                                                                                     \
+            return unary_samples(number(low), number(high), {number(p_tested), number(q_tested)}); \
+          },                                                                                       \
+      .keeps = record_keeps(formula::keep),                                                        \
+      .strided = true};
+#define BINARY(op, text, da, db, keep, low, high)                                                  \
+  DERIVATIVE(                                                                                      \
+      k_##op##_da, #op "_da", formula::op##_da, formula::keep,                                     \
+      derivative_samples(formula::keep, number(low), number(high), number(low), number(high), {})) \
+  DERIVATIVE(                                                                                      \
+      k_##op##_db, #op "_db", formula::op##_db, formula::keep,                                     \
+      derivative_samples(formula::keep, number(low), number(high), number(low), number(high), {})) \
+  const Op k_##op{                                                                                 \
+      .name = #op,                                                                                 \
+      .shape = broadcast_shape,                                                                    \
+      .vjp =                                                                                       \
+          [](const Vjp& v) {                                                                       \
+            Tensors d(2);                                                                          \
+            if (v.wanted(0))                                                                       \
+              d[0] = derivative<formula::op##_da>(v, k_##op##_da, formula::keep, trivial(#da));    \
+            if (v.wanted(1))                                                                       \
+              d[1] = derivative<formula::op##_db>(v, k_##op##_db, formula::keep, trivial(#db));    \
+            return d;                                                                              \
+          },                                                                                       \
+      .samples = [] { return binary_samples(number(low), number(high)); },                         \
+      .keeps = record_keeps(formula::keep),                                                        \
+      .strided = true};
+#define FLAT(op, sample_call)                            \
+  const Op k_##op{.name = #op,                           \
+                  .shape = broadcast_shape,              \
                   .samples = [] { return sample_call; }, \
-                  .keeps = kNothing,                 \
-                  .strided = true,                   \
+                  .keeps = kNothing,                     \
+                  .strided = true,                       \
                   .differentiable = false};
 #define STEP(op, text, low, high) FLAT(op, unary_samples(number(low), number(high), {}))
 #define COMPARE(op, text) FLAT(op, binary_samples(-2, 2))
@@ -180,9 +195,10 @@ const Op k_select{.name = "select",
                       },
                   .samples =
                       [] {
-                        return Samples{{{{{2, 3}, -1, 1}, {{2, 3}}, {{2, 3}}}, PointwiseParameters{}},
-                                       {{{{2, 1}, -1, 1}, {{3}}, {{}}}, PointwiseParameters{}},
-                                       {{{{0}, -1, 1}, {{1}}, {{0}}}, PointwiseParameters{}}};
+                        return Samples{
+                            {{{{2, 3}, -1, 1}, {{2, 3}}, {{2, 3}}}, PointwiseParameters{}},
+                            {{{{2, 1}, -1, 1}, {{3}}, {{}}}, PointwiseParameters{}},
+                            {{{{0}, -1, 1}, {{1}}, {{0}}}, PointwiseParameters{}}};
                       },
                   .keeps = input_bit(0),
                   .strided = true};
@@ -236,7 +252,8 @@ Tensor leaky_relu(const Tensor& x, double slope) { return unary(k_leaky_relu, x,
 Tensor elu(const Tensor& x, double alpha) { return unary(k_elu, x, alpha); }
 Tensor pow(const Tensor& x, double exponent) { return unary(k_pow_scalar, x, exponent); }
 Tensor clamp(const Tensor& x, double low, double high) {
-  if (!(low <= high)) throw ValueError(concat("clamp: low ", low, " is above high ", high, ". Swap them."));
+  if (!(low <= high))
+    throw ValueError(concat("clamp: low ", low, " is above high ", high, ". Swap them."));
   return unary(k_clamp, x, low, high);
 }
 

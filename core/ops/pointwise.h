@@ -1,5 +1,6 @@
-// Pointwise ops. Arguments of two-argument ops broadcast: axes are aligned at the right, length 1 stretches.
-// All take float32 or float64, the same for every argument, and give that dtype. Formulas: pointwise.def.
+// Pointwise ops. Arguments of two-argument ops broadcast: axes are aligned at the right, length 1
+// stretches. All take float32 or float64, the same for every argument, and give that dtype.
+// Formulas: pointwise.def.
 #pragma once
 
 #include "core/tensor.h"
@@ -58,8 +59,8 @@ Tensor less_equal(const Tensor& a, const Tensor& b);
 Tensor greater(const Tensor& a, const Tensor& b);
 Tensor greater_equal(const Tensor& a, const Tensor& b);
 
-// Operators. Host numbers take the tensor's dtype; no tensor is made for them. There is no == on purpose: it reads like
-// a question with one answer; write equal(a, b).
+// Operators. Host numbers take the tensor's dtype; no tensor is made for them. There is no == on
+// purpose: it reads like a question with one answer; write equal(a, b).
 Tensor operator-(const Tensor& x);
 Tensor operator+(const Tensor& a, const Tensor& b);
 Tensor operator-(const Tensor& a, const Tensor& b);
