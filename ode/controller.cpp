@@ -1,0 +1,21 @@
+#include "ode/controller.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace slope::ode {
+
+double Controller::factor(double error) {
+  if (!(error < HUGE_VAL)) return options_.smallest;  // infinite or NaN
+  const auto& [p, i, d, safety, largest, smallest] = options_;
+  const double now = 1 / error;  // infinite for an error of zero: the limits hold it
+  const double wanted = safety * std::pow(now, (p + i + d) / order_) *
+                        std::pow(before_, -(p + 2 * d) / order_) *
+                        std::pow(before_that_, d / order_);
+  if (!accept(error)) return std::clamp(wanted, smallest, safety);
+  before_that_ = before_;
+  before_ = std::isfinite(now) ? now : 1;  // one exact step must not move the next two
+  return std::clamp(wanted, error < 1 ? 1 : smallest, largest);
+}
+
+}  // namespace slope::ode

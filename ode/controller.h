@@ -1,0 +1,42 @@
+// Step size control: from the scaled error of a step to the size of the next one. Plain doubles.
+#pragma once
+
+namespace slope::ode {
+
+// The next size is h times
+//   safety * d_n^((P + I + D) / p) * d_(n-1)^(-(P + 2D) / p) * d_(n-2)^(D / p),   d = 1 / error,
+// with p the method's order and n - 1, n - 2 the accepted steps before, kept within the limits.
+// P = D = 0, I = 1 is the elementary controller, the default, and what torchdiffeq does.
+struct ControllerOptions {
+  double proportional = 0;
+  double integral = 1;
+  double derivative = 0;
+  double safety = 0.9;
+  double largest = 10;    // a step grows by this factor at most
+  double smallest = 0.2;  // and shrinks to this part at most
+  bool operator==(const ControllerOptions&) const = default;
+};
+
+// PI.3.4 of Soderlind (ACM Trans. Math. Softw. 29, 2003) in the form above: a PI controller
+// that rejects fewer steps than I where the error changes quickly.
+constexpr ControllerOptions kPiController{.proportional = 0.4, .integral = 0.3};
+
+class Controller {
+ public:
+  Controller(const ControllerOptions& options, int order) : options_(options), order_(order) {}
+
+  // error: the scaled error of the step, e.g. error_norm. NaN is not accepted.
+  static bool accept(double error) { return error <= 1; }
+
+  // The factor for the step size after a step with this error. An accepted step (error <= 1) never
+  // makes the next one smaller, unless its error is 1 exactly; a rejected one always does. Accepted
+  // steps enter the history.
+  double factor(double error);
+
+ private:
+  ControllerOptions options_;
+  int order_;
+  double before_ = 1, before_that_ = 1;  // 1 / error of the last accepted steps
+};
+
+}  // namespace slope::ode

@@ -1,0 +1,32 @@
+// Field: the right side of y' = f(t, y), with everything it depends on.
+#pragma once
+
+#include <functional>
+
+#include "core/tensor.h"
+
+namespace slope::ode {
+
+// t: () or, where samples have times of their own, (N, 1, .., 1); y: any shape -> the shape of y.
+// Both have y's dtype. context: Field::context, or tensors that stand for it.
+using FieldFunction =
+    std::function<Tensor(const Tensor& t, const Tensor& y, const Tensors& context)>;
+
+struct Field {
+  // The tensors f depends on: weights, and what is made once per solve (maps of the time channel,
+  // dropout masks). Gradients reach exactly these, so `evaluate` must use its argument, not tensors
+  // that it has captured; a watched one that is captured is an error.
+  Tensors context = {};
+  FieldFunction evaluate;
+  // Only for an `evaluate` that does more than return a value, say, collects running statistics:
+  // the same value without that. The gradient uses it to compute a step once more, and steps of
+  // such a field are never replayed from plans.
+  FieldFunction evaluate_again = {};
+
+  Tensor operator()(const Tensor& t, const Tensor& y) const;
+};
+
+// The same field as a gradient or a search for an error evaluates it once more.
+Field without_side_effects(const Field& field);
+
+}  // namespace slope::ode

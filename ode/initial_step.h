@@ -1,0 +1,14 @@
+// The first step size, from the field (Hairer, Norsett, Wanner, Solving ODEs I, section II.4).
+#pragma once
+
+#include "core/ops/solver.h"
+#include "ode/stepper.h"
+
+namespace slope::ode {
+
+// y0: any shape, k0: f(t0, y0), like y0; direction: 1 or -1. Evaluates the field once and reads
+// three numbers from the device. NaN if y0 or the field is not finite. Never differentiated.
+double initial_step(Stepper& step, double t0, const Tensor& y0, const Tensor& k0, double direction,
+                    const ErrorNormOptions& norm, int order);
+
+}  // namespace slope::ode

@@ -1,0 +1,47 @@
+// Solution: what a solve hands back, on success and on failure alike.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace slope::ode {
+
+enum class Status {
+  success,
+  step_limit,           // the budget of attempts is used up
+  step_size_underflow,  // no step is small enough for the tolerance
+  not_finite,           // the state or the field is NaN or infinite
+};
+const char* name(Status status);  // as written here
+
+// Counts of one solve and of its gradients.
+struct Statistics {
+  int64_t evaluations = 0;           // of the field, the two of the first step's choice included
+  int64_t evaluations_backward = 0;  // of the field once more, by the gradient
+  int64_t accepted = 0;
+  int64_t rejected = 0;
+};
+
+struct Solution {
+  Status status = Status::success;
+  std::string message = {};        // why it stopped, and what to try; empty on success
+  std::vector<double> times = {};  // the output times that were reached, the first included
+  Tensors ys = {};                 // the state at each of them
+  double t = 0;                    // the last good state, and its time
+  Tensor y = {};
+  std::vector<double> grid = {};  // t0 and the end of each accepted step, as a StepGrid wants it
+  Tensors states = {};            // the state at each time of the grid, if asked for
+  double next_step = 0;           // what an adaptive solve would try next: first_step to go on
+  std::shared_ptr<Statistics> statistics = std::make_shared<Statistics>();  // gradients add to it
+
+  // Itself; throws SolveError with the message unless the status is success.
+  const Solution& or_throw() const;
+  // Takes back all but the first `steps` accepted steps. y: the state after them.
+  void cut(size_t steps, const Tensor& y);
+};
+
+}  // namespace slope::ode

@@ -1,0 +1,175 @@
+#include "ode/solve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "core/plan.h"
+#include "ode/finite.h"
+#include "ode/initial_step.h"
+#include "ode/number_text.h"
+#include "ode/stepper.h"
+
+namespace slope::ode {
+namespace {
+
+// One solve in progress: what both ways of stepping share.
+struct Solving {
+  const Field& field;
+  const std::vector<double>& times;
+  const Solver& solver;
+  const SolveOptions& options;
+  Stepper& step;
+  Solution& result;
+
+  // The state y at time t: the start, or the end of an accepted step.
+  void reach(double t, const Tensor& y) {
+    result.t = t;
+    result.y = y;
+    result.grid.push_back(t);
+    if (options.keep_states) result.states.push_back(y);
+    while (result.ys.size() < times.size() && times[result.ys.size()] == t) {
+      result.times.push_back(t);
+      result.ys.push_back(y);
+    }
+  }
+
+  void fail(Status status, const std::string& what, const std::string& advice) {
+    const Statistics& n = *result.statistics;
+    result.status = status;
+    result.message = concat("solve: ", what, " (from ", number_text(times.front()), " to ",
+                            number_text(times.back()), "; ", n.accepted, " accepted, ", n.rejected,
+                            " rejected). ", advice);
+  }
+
+  void fixed();
+  void adaptive(const Adaptive& how);
+  void stuck(const Adaptive& how, double h, double error);
+};
+
+void Solving::fixed() {
+  const std::vector<double> grid = step_grid(solver.stepping, times);
+  const Tensor y0 = result.y;
+  Tensor y = y0;
+  for (size_t n = 0; n + 1 < grid.size(); ++n) {
+    y = step.advance(grid[n], grid[n + 1], y);
+    const bool lasting = options.keep_states || times[result.ys.size()] == grid[n + 1];
+    if (lasting) y = step.kept(y);
+    ++result.statistics->accepted;
+    reach(grid[n + 1], y);
+  }
+  if (capturing() || all_finite(y)) return;
+  const GoodPart good = good_part(solver.method, field, grid, y0);
+  result.cut(good.steps, good.y);
+  fail(Status::not_finite, good.reason, "Try smaller steps.");
+}
+
+void Solving::adaptive(const Adaptive& how) {
+  const double end = times.back(), direction = end < times.front() ? -1 : 1;
+  const ErrorNormOptions norm{.atol = how.atol, .rtol = how.rtol};
+  Controller controller(how.controller, solver.method.order);
+  Statistics& count = *result.statistics;
+
+  Tensor k = step.kept(step.slope(result.t, result.y));
+  double h = how.first_step;
+  if (h == 0) h = initial_step(step, result.t, result.y, k, direction, norm, solver.method.order);
+  double error = 0;
+  while (result.t != end) {
+    const double t = result.t;
+    // Below this, t + h has lost most digits of h.
+    const double least = 8 * std::numeric_limits<double>::epsilon() *
+                         std::max(std::abs(t), std::abs(end - times.front()));
+    h = std::clamp(h, how.min_step, how.max_step);
+    if (!(h > least)) return stuck(how, std::max(h, least), error);
+    if (count.accepted + count.rejected >= how.max_steps) {
+      return fail(Status::step_limit,
+                  concat("the budget of ", how.max_steps, " steps ended at t = ", number_text(t)),
+                  concat("The problem may be stiff. Raise rtol (now ", number_text(how.rtol),
+                         ") or max_steps."));
+    }
+
+    // Outputs and the end are hit exactly: a step that would reach past one is cut short.
+    const double target = times[result.ys.size()];
+    const bool cut = h >= std::abs(target - t) * (1 - 1e-14);
+    const double t1 = cut ? target : t + direction * h, tried = std::abs(t1 - t);
+    const Stepper::Attempt attempt = step.attempt(t, t1, result.y, k);
+    error = attempt.error;
+    const double next = tried * controller.factor(error);
+    if (Controller::accept(error) || (tried <= how.min_step && std::isfinite(error))) {
+      ++count.accepted;
+      reach(t1, step.kept(attempt.y1));
+      if (t1 != end) {
+        k = attempt.k_last.defined() ? attempt.k_last : step.slope(t1, result.y);
+        k = step.kept(k);
+      }
+      h = cut ? std::max(h, next) : next;  // a step cut short says little about those after it
+    } else {
+      ++count.rejected;
+      h = std::isfinite(error) || all_finite(k) ? next : NAN;  // from a bad slope no step succeeds
+    }
+  }
+  result.next_step = h;
+}
+
+// The step size has fallen to nothing, or is NaN.
+void Solving::stuck(const Adaptive& how, double h, double error) {
+  const double t = result.t, direction = times.back() < times.front() ? -1 : 1;
+  if (!std::isfinite(error) || !all_finite(result.y) || !std::isfinite(h)) {
+    const double t1 = t + direction * (std::isfinite(h) ? h : 1e-6 * std::abs(times.back() - t));
+    return fail(Status::not_finite, blame(solver.method, field, t, t1, result.y),
+                concat("The last good state is at t = ", number_text(t), "."));
+  }
+  char size[32], size_of_error[32];
+  std::snprintf(size, sizeof size, "%.2g", h);
+  std::snprintf(size_of_error, sizeof size_of_error, "%.2g", error);
+  fail(Status::step_size_underflow,
+       concat("step size fell to ", size, " at t = ", number_text(t), ", error ", size_of_error,
+              " x tolerance"),
+       concat("The problem may be stiff. Raise rtol (now ", number_text(how.rtol), ")."));
+}
+
+void check_arguments(const Tensor& y0, const std::vector<double>& times, const Solver& solver) {
+  if (!is_float(y0.dtype())) {
+    throw DtypeError(concat("solve: y0 ", describe(y0),
+                            " must be float32 or float64. Write cast(y0, Dtype::f32)."));
+  }
+  if (times.empty()) throw ValueError("solve: there are no times. Pass start and end, {0, 1}.");
+  const double direction = times.back() < times.front() ? -1 : 1;
+  for (size_t i = 0; i < times.size(); ++i) {
+    const bool turns = i > 0 && (times[i] - times[i - 1]) * direction < 0;
+    if (std::isfinite(times[i]) && !turns) continue;
+    throw ValueError(concat("solve: times must be finite and rise, or fall, throughout: time ", i,
+                            " is ", number_text(times[i]), "."));
+  }
+  check_stepping(solver);
+  if (std::holds_alternative<Adaptive>(solver.stepping) && capturing()) {
+    throw PlanError(
+        concat("solve: adaptive steps depend on values of the device, which a captured "
+               "function cannot read. Take fixed steps, or pass StepPlans to the solve "
+               "and capture what is around it."));
+  }
+}
+
+}  // namespace
+
+Solution solve(const Field& field, const Tensor& y0, const std::vector<double>& times,
+               const Solver& solver, const SolveOptions& options) {
+  check_arguments(y0, times, solver);
+  Solution result;
+  ErrorNormOptions norm;
+  const auto* how = std::get_if<Adaptive>(&solver.stepping);
+  if (how) norm = {.atol = how->atol, .rtol = how->rtol};
+  Stepper step(solver.method, field, y0, norm, options, *result.statistics);
+  Solving solving{field, times, solver, options, step, result};
+  solving.reach(times.front(), y0);
+  if (times.back() == times.front() || y0.size() == 0) {
+    while (result.ys.size() < times.size()) solving.reach(times[result.ys.size()], y0);
+  } else if (how) {
+    solving.adaptive(*how);
+  } else {
+    solving.fixed();
+  }
+  return result;
+}
+
+}  // namespace slope::ode
