@@ -58,7 +58,7 @@ struct WeightVersion {
 //   weight_gradient   x: (N, H, W, C)      g: (N, H', W', K)         dw: (K, R, S, C / groups)
 template <typename T>
 class Convolution {
-public:
+ public:
   Convolution(const ConvShape& shape, ConvPass pass, ConvRoute route = ConvRoute::automatic);
   ~Convolution();
   Convolution(Convolution&&) noexcept;
@@ -73,7 +73,7 @@ public:
 
   struct Implementation;
 
-private:
+ private:
   std::unique_ptr<Implementation> implementation_;
 };
 
