@@ -10,8 +10,7 @@
 namespace slope {
 namespace {
 
-// ---- softmax
-// --------------------------------------------------------------------------------------
+// ---- softmax ------------------------------------------------------------------------------------
 
 OutSpecs softmax_shape(const Call& c) {
   check_float(c, {"x"});
@@ -68,8 +67,7 @@ Tensor along(const Op& op, const Tensor& x, int axis) {
   return permute(apply(op, {permute(x, swapped)}), swapped);
 }
 
-// ---- cross-entropy
-// --------------------------------------------------------------------------------
+// ---- cross-entropy ------------------------------------------------------------------------------
 
 void check_logits_and_labels(const Call& c, const Tensor& logits, const Tensor& labels) {
   const std::string got =

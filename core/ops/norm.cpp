@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "core/dispatch.h"
-#include "core/ops/activation_formulas.h"
 #include "core/ops/movement.h"
+#include "core/ops/norm_definition.h"
 #include "core/ops/pointwise.h"
 #include "core/ops/reduce.h"
 #include "core/ops/registry.h"
@@ -143,132 +143,7 @@ OutSpecs batch_norm_with_shape(const Call& c) {
   return {{x.shape(), x.dtype()}};
 }
 
-// ---- definitions in simpler ops
-// -------------------------------------------------------------------
-
-// Which values share a mean and a variance: x is seen as `view` = (samples, positions, groups,
-// channels of a group); the statistics run over `axes` of it.
-struct Grouping {
-  Shape view;
-  Axes axes;
-
-  static Grouping per_sample(const Tensor& x, int64_t groups) {
-    const NormSizes s = norm_sizes(x, {});
-    return {{s.samples, s.positions, groups, s.channels / groups}, {1, 3}};
-  }
-  static Grouping per_channel(const Tensor& x) {
-    const NormSizes s = norm_sizes(x, {});
-    return {{s.samples, s.positions, s.channels, 1}, {0, 1, 3}};
-  }
-  // The view's shape with length 1 in place of `axes`: how the statistics broadcast.
-  Shape statistics() const {
-    Shape shape = view;
-    for (const int64_t axis : axes) shape[static_cast<int>(axis)] = 1;
-    return shape;
-  }
-  int64_t count() const {  // values behind one mean
-    int64_t n = 1;
-    for (const int64_t axis : axes) n *= view[static_cast<int>(axis)];
-    return n;
-  }
-  Shape affine() const { return {view[2], view[3]}; }
-};
-
-// x: (N, .., C), t: () or (N, 1, .., 1), map: (.., C), in the grouping's view
-Tensor with_time(const Grouping& by, const Tensor& x, const Tensor& t, const Tensor& map) {
-  return reshape(t.defined() ? x + t * map : x, by.view);
-}
-
-// normalised: the grouping's view; weight, bias: (C) or undefined
-Tensor affine(const Grouping& by, const Tensor& normalised, const Tensor& weight,
-              const Tensor& bias) {
-  Tensor z = normalised;
-  if (weight.defined()) z = z * reshape(weight, by.affine());
-  if (bias.defined()) z = z + reshape(bias, by.affine());
-  return z;
-}
-
-struct Normalised {
-  Tensor y;         // like x
-  Tensor mean;      // the grouping's statistics
-  Tensor variance;  // likewise
-  Tensor rstd;      // likewise
-};
-Normalised normalise(const Grouping& by, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                     const Tensor& t, const Tensor& map, double epsilon, Activation activation) {
-  const Tensor v = with_time(by, x, t, map);
-  const Tensor mean = slope::mean(v, by.axes, true);
-  const Tensor centred = v - mean;
-  const Tensor variance = slope::mean(square(centred), by.axes, true);
-  const Tensor rstd = rsqrt(variance + epsilon);
-  const Tensor z = affine(by, centred * rstd, weight, bias);
-  return {reshape(activate(z, activation), x.shape()), mean, variance, rstd};
-}
-
-// g: the cotangent of activate(z)
-Tensor activation_gradient(const Tensor& g, const Tensor& z, Activation activation) {
-  return formula::with_activation(activation,
-                                  [&]<typename Formula>() { return Formula::gradient(g, z); });
-}
-
-struct NormGradient {
-  Tensor dx, dweight, dbias, dmap;
-  Tensors list(const Shape& x_shape, bool wants_affine, bool wants_map) const {
-    const Tensor nothing = zeros({0}, dx.dtype(), dx.device());
-    return {reshape(dx, x_shape), wants_affine ? dweight : nothing, wants_affine ? dbias : nothing,
-            wants_map && dmap.defined() ? dmap : nothing};
-  }
-};
-// mean, rstd: the grouping's statistics, which x determines: dx contains what flows through them.
-NormGradient normalise_gradient(const Grouping& by, const Tensor& g, const Tensor& x,
-                                const Tensor& weight, const Tensor& bias, const Tensor& t,
-                                const Tensor& map, const Tensor& mean, const Tensor& rstd,
-                                Activation activation) {
-  const Tensor normalised = (with_time(by, x, t, map) - mean) * rstd;
-  const Tensor dz =
-      activation_gradient(reshape(g, by.view), affine(by, normalised, weight, bias), activation);
-  NormGradient d;
-  const Shape channels{x.shape().back()};
-  d.dweight = reshape(sum(dz * normalised, {0, 1}), channels);
-  d.dbias = reshape(sum(dz, {0, 1}), channels);
-  const Tensor dn = affine(by, dz, weight, {});
-  d.dx = rstd * (dn - slope::mean(dn, by.axes, true) -
-                 normalised * slope::mean(dn * normalised, by.axes, true));
-  if (map.defined()) d.dmap = sum(t * reshape(d.dx, x.shape()), {0});
-  return d;
-}
-
-// ---- gradient rules
-// -------------------------------------------------------------------------------
-
-// Gradients of x, weight, bias, t, map from the fused op's results.
-Tensors input_gradients(const Vjp& v, const Tensors& fused) {
-  Tensors d(5);
-  d[0] = fused[0];
-  if (v.wanted(1)) d[1] = fused[1];
-  if (v.wanted(2)) d[2] = fused[2];
-  if (v.wanted(3)) d[3] = fused[0] * v.in(4);  // the tape sums it to the shape of t
-  if (v.wanted(4)) d[4] = fused[3];
-  return d;
-}
-
-// Adds what flows back through the statistics alone; only gradients of gradients, and callers who
-// differentiate a batch's mean or variance, send anything there. dv: in the grouping's view.
-void add_through_statistics(const Vjp& v, Tensors& d, const Grouping& by, const Tensor& dv) {
-  const Tensor dx = reshape(expand(dv, by.view), v.in(0).shape());
-  const auto add_to = [](Tensor& sum, const Tensor& part) {
-    sum = sum.defined() ? sum + part : part;
-  };
-  if (v.wanted(0)) add_to(d[0], dx);
-  if (v.wanted(3)) add_to(d[3], dx * v.in(4));
-  if (v.wanted(4)) add_to(d[4], sum(v.in(3) * dx, {0}));
-}
-
-Tensors group_norm_vjp(const Vjp& v);
-Tensors batch_norm_vjp(const Vjp& v);
-
-// ---- records
-// --------------------------------------------------------------------------------------
+// ---- samples ------------------------------------------------------------------------------------
 
 constexpr SampleInput kAbsent{.shape = {}, .undefined = true};
 
@@ -345,6 +220,65 @@ Samples gradient_samples(bool per_sample, Attributes (*attributes)(const NormCas
   return all;
 }
 
+// ---- gradient rules -----------------------------------------------------------------------------
+
+// The inputs x, weight, bias, t, map of a call, which begin at `first`.
+NormInputs inputs_of(const Call& c, int first) {
+  return {c.in(first), c.in(first + 1), c.in(first + 2), c.in(first + 3), c.in(first + 4)};
+}
+
+// The results of a gradient op: what is not wanted has shape (0).
+Tensors listed(const NormGradient& d, bool wants_affine, bool wants_map) {
+  const Tensor nothing = zeros({0}, d.dx.dtype(), d.dx.device());
+  return {d.dx, wants_affine ? d.dweight : nothing, wants_affine ? d.dbias : nothing,
+          wants_map && d.dmap.defined() ? d.dmap : nothing};
+}
+
+// The rule of group_norm and batch_norm. `fused` with `attributes` is the gradient op. slope_of(g):
+// the cotangent g of the second statistic times that statistic's derivative by a value, divided by
+// (value - mean); shaped like the grouping's statistics.
+//
+// Only gradients of gradients, and callers who differentiate a batch's mean or variance, send
+// anything through the statistics.
+template <typename SlopeOf>
+Tensors norm_vjp(const Vjp& v, const Grouping& by, const Op& fused, const Attributes& attributes,
+                 SlopeOf&& slope_of) {
+  Tensors d(5);
+  if (v.g(0).defined()) {
+    const Tensors parts =
+        apply_all(fused, {v.g(0), v.in(0), v.in(1), v.in(2), v.in(3), v.in(4), v.out(1), v.out(2)},
+                  attributes);
+    d[0] = parts[0];
+    if (v.wanted(1)) d[1] = parts[1];
+    if (v.wanted(2)) d[2] = parts[2];
+    if (v.wanted(3)) d[3] = parts[0] * v.in(4);  // the tape sums it to the shape of t
+    if (v.wanted(4)) d[4] = parts[3];
+  }
+  const auto add_to = [](Tensor& sum, const Tensor& part) {
+    sum = sum.defined() ? sum + part : part;
+  };
+  Tensor through;  // in the grouping's view
+  if (v.g(1).defined()) {
+    through = reshape(v.g(1), by.statistics()) * (1.0 / static_cast<double>(by.count()));
+  }
+  if (v.g(2).defined()) {
+    const Tensor mean = reshape(v.out(1), by.statistics());
+    add_to(through, centred_values(by, inputs_of(v.call, 0), mean) *
+                        slope_of(reshape(v.g(2), by.statistics())));
+  }
+  if (!through.defined()) return d;
+  const Tensor dx = reshape(expand(through, by.view), v.in(0).shape());
+  if (v.wanted(0)) add_to(d[0], dx);
+  if (v.wanted(3)) add_to(d[3], dx * v.in(4));
+  if (v.wanted(4)) add_to(d[4], sum(v.in(3) * dx, {0}));
+  return d;
+}
+
+Tensors group_norm_vjp(const Vjp& v);
+Tensors batch_norm_vjp(const Vjp& v);
+
+// ---- records ------------------------------------------------------------------------------------
+
 const Op kGroupNorm{
     .name = "group_norm",
     .shape = group_norm_shape,
@@ -353,8 +287,7 @@ const Op kGroupNorm{
         [](const Call& c) {
           const auto& a = c.as<GroupNormAttributes>();
           const auto by = Grouping::per_sample(c.in(0), a.groups);
-          const Normalised n =
-              normalise(by, c.in(0), c.in(1), c.in(2), c.in(3), c.in(4), a.epsilon, a.activation);
+          const Normalised n = normalise(by, inputs_of(c, 0), a.epsilon, a.activation);
           const Shape statistics{by.view[0], a.groups};
           return Tensors{n.y, reshape(n.mean, statistics), reshape(n.rstd, statistics)};
         },
@@ -371,10 +304,10 @@ const Op kGroupNormGradient{
         [](const Call& c) {
           const auto& a = c.as<GroupNormGradientAttributes>();
           const auto by = Grouping::per_sample(c.in(1), a.groups);
-          return normalise_gradient(by, c.in(0), c.in(1), c.in(2), c.in(3), c.in(4), c.in(5),
-                                    reshape(c.in(6), by.statistics()),
-                                    reshape(c.in(7), by.statistics()), a.activation)
-              .list(c.in(1).shape(), a.wants_affine, a.wants_map);
+          const Tensor mean = reshape(c.in(6), by.statistics());
+          const Tensor rstd = reshape(c.in(7), by.statistics());
+          return listed(normalise_gradient(by, c.in(0), inputs_of(c, 1), mean, rstd, a.activation),
+                        a.wants_affine, a.wants_map);
         },
     .samples =
         [] {
@@ -391,8 +324,7 @@ const Op kBatchNorm{
         [](const Call& c) {
           const auto& a = c.as<BatchNormAttributes>();
           const auto by = Grouping::per_channel(c.in(0));
-          const Normalised n =
-              normalise(by, c.in(0), c.in(1), c.in(2), c.in(3), c.in(4), a.epsilon, a.activation);
+          const Normalised n = normalise(by, inputs_of(c, 0), a.epsilon, a.activation);
           const Shape statistics{by.view[2]};
           return Tensors{n.y, reshape(n.mean, statistics), reshape(n.variance, statistics)};
         },
@@ -408,10 +340,10 @@ const Op kBatchNormGradient{
         [](const Call& c) {
           const auto& a = c.as<BatchNormGradientAttributes>();
           const auto by = Grouping::per_channel(c.in(1));
+          const Tensor mean = reshape(c.in(6), by.statistics());
           const Tensor rstd = rsqrt(reshape(c.in(7), by.statistics()) + a.epsilon);
-          return normalise_gradient(by, c.in(0), c.in(1), c.in(2), c.in(3), c.in(4), c.in(5),
-                                    reshape(c.in(6), by.statistics()), rstd, a.activation)
-              .list(c.in(1).shape(), a.wants_affine, a.wants_map);
+          return listed(normalise_gradient(by, c.in(0), inputs_of(c, 1), mean, rstd, a.activation),
+                        a.wants_affine, a.wants_map);
         },
     .samples =
         [] {
@@ -447,63 +379,28 @@ const Op kBatchNormWith{
 
 Tensors group_norm_vjp(const Vjp& v) {
   const auto& a = v.as<GroupNormAttributes>();
-  Tensors d(5);
-  if (v.g(0).defined()) {
-    const GroupNormGradientAttributes wants{.groups = a.groups,
-                                            .activation = a.activation,
-                                            .wants_affine = v.wanted(1) || v.wanted(2),
-                                            .wants_map = v.wanted(4)};
-    d = input_gradients(
-        v, apply_all(kGroupNormGradient,
-                     {v.g(0), v.in(0), v.in(1), v.in(2), v.in(3), v.in(4), v.out(1), v.out(2)},
-                     wants));
-  }
-  if (v.g(1).defined() || v.g(2).defined()) {
-    const auto by = Grouping::per_sample(v.in(0), a.groups);
-    const double share = 1.0 / static_cast<double>(by.count());
-    Tensor dv;
-    if (v.g(1).defined()) dv = reshape(v.g(1), by.statistics()) * share;
-    if (v.g(2).defined()) {
-      // rstd = (mean((v - mean)^2) + epsilon)^(-1/2), so d rstd / dv = -rstd^3 (v - mean) / count
-      const Tensor rstd = reshape(v.out(2), by.statistics());
-      const Tensor centred =
-          with_time(by, v.in(0), v.in(3), v.in(4)) - reshape(v.out(1), by.statistics());
-      const Tensor part =
-          centred * (reshape(v.g(2), by.statistics()) * rstd * rstd * rstd * -share);
-      dv = dv.defined() ? dv + part : part;
-    }
-    add_through_statistics(v, d, by, dv);
-  }
-  return d;
+  const auto by = Grouping::per_sample(v.in(0), a.groups);
+  const GroupNormGradientAttributes wants{.groups = a.groups,
+                                          .activation = a.activation,
+                                          .wants_affine = v.wanted(1) || v.wanted(2),
+                                          .wants_map = v.wanted(4)};
+  // rstd = (mean((value - mean)^2) + epsilon)^(-1/2)
+  return norm_vjp(v, by, kGroupNormGradient, wants, [&](const Tensor& g) {
+    const Tensor rstd = reshape(v.out(2), by.statistics());
+    return g * rstd * rstd * rstd * (-1.0 / static_cast<double>(by.count()));
+  });
 }
 
 Tensors batch_norm_vjp(const Vjp& v) {
   const auto& a = v.as<BatchNormAttributes>();
-  Tensors d(5);
-  if (v.g(0).defined()) {
-    const BatchNormGradientAttributes wants{.epsilon = a.epsilon,
-                                            .activation = a.activation,
-                                            .wants_affine = v.wanted(1) || v.wanted(2),
-                                            .wants_map = v.wanted(4)};
-    d = input_gradients(
-        v, apply_all(kBatchNormGradient,
-                     {v.g(0), v.in(0), v.in(1), v.in(2), v.in(3), v.in(4), v.out(1), v.out(2)},
-                     wants));
-  }
-  if (v.g(1).defined() || v.g(2).defined()) {
-    const auto by = Grouping::per_channel(v.in(0));
-    const double share = 1.0 / static_cast<double>(by.count());
-    Tensor dv;
-    if (v.g(1).defined()) dv = reshape(v.g(1), by.statistics()) * share;
-    if (v.g(2).defined()) {
-      const Tensor centred =
-          with_time(by, v.in(0), v.in(3), v.in(4)) - reshape(v.out(1), by.statistics());
-      const Tensor part = centred * (reshape(v.g(2), by.statistics()) * (2 * share));
-      dv = dv.defined() ? dv + part : part;
-    }
-    add_through_statistics(v, d, by, dv);
-  }
-  return d;
+  const auto by = Grouping::per_channel(v.in(0));
+  const BatchNormGradientAttributes wants{.epsilon = a.epsilon,
+                                          .activation = a.activation,
+                                          .wants_affine = v.wanted(1) || v.wanted(2),
+                                          .wants_map = v.wanted(4)};
+  // variance = mean((value - mean)^2)
+  return norm_vjp(v, by, kBatchNormGradient, wants,
+                  [&](const Tensor& g) { return g * (2.0 / static_cast<double>(by.count())); });
 }
 
 constexpr std::array kActivationNames = {"none", "relu", "gelu",      "softplus",
@@ -511,8 +408,7 @@ constexpr std::array kActivationNames = {"none", "relu", "gelu",      "softplus"
 
 }  // namespace
 
-// ---- the surface
-// ----------------------------------------------------------------------------------
+// ---- the surface --------------------------------------------------------------------------------
 
 Tensor activate(const Tensor& x, Activation activation) {
   switch (activation) {

@@ -12,9 +12,8 @@
 namespace slope {
 namespace {
 
-// ---- rk_combine
-// ----------------------------------------------------------------------------------- Inputs y, h,
-// slopes..; the trainable form has its coefficients before the slopes.
+// ---- rk_combine ---------------------------------------------------------------------------------
+// Inputs y, h, slopes..; the trainable form has its coefficients before the slopes.
 
 void check_combine(const Call& c, int first_slope) {
   if (c.count() <= first_slope) {
@@ -225,8 +224,7 @@ void check_stages(size_t used) {
   }
 }
 
-// ---- error_norm
-// -----------------------------------------------------------------------------------
+// ---- error_norm ---------------------------------------------------------------------------------
 
 OutSpecs error_norm_shape(const Call& c) {
   check_float(c, {"e", "y0", "y1"});
@@ -282,8 +280,7 @@ const Op kErrorNorm{
 
 }  // namespace
 
-// ---- the surface
-// ----------------------------------------------------------------------------------
+// ---- the surface --------------------------------------------------------------------------------
 
 RkCombineSizes rk_combine_sizes(const Tensor& h, std::span<const Tensor> slopes) {
   RkCombineSizes sizes{.slopes = static_cast<int64_t>(slopes.size())};
