@@ -1,0 +1,114 @@
+// Convolution layers, and the convolution with a time channel that ODE fields use.
+#pragma once
+
+#include "core/ops/norm.h"
+#include "core/ops/window.h"
+#include "nn/initialize.h"
+#include "nn/module.h"
+
+namespace slope::nn {
+
+struct Conv2dLayerOptions {
+  int64_t in = 1;
+  int64_t out = 1;
+  int64_t kernel = 3;  // height and width
+  int64_t stride = 1;
+  int64_t padding = 0;
+  int64_t dilation = 1;
+  int64_t groups = 1;
+  bool bias = true;
+  Initial initial = Initial::standard;
+  ParameterOptions parameters = {};
+
+  Conv2dOptions window() const {
+    return {{stride, stride}, {padding, padding}, {dilation, dilation}, groups};
+  }
+};
+
+// x: (N, H, W, in) -> (N, H', W', out). weight: (out, kernel, kernel, in / groups), bias: (out).
+class Conv2d final : public Layer {
+ public:
+  Conv2d(const Conv2dLayerOptions& options, Rng& rng);
+  Tensor forward(const Tensor& x, Pass&) const override {
+    return traced([&] { return conv2d(x, weight, bias, options_.window()); });
+  }
+  std::string describe() const override;
+
+ private:
+  Conv2dLayerOptions options_;
+
+ public:
+  const Tensor weight, bias;
+};
+
+struct Conv1dLayerOptions {
+  int64_t in = 1;
+  int64_t out = 1;
+  int64_t kernel = 3;
+  int64_t stride = 1;
+  int64_t padding = 0;
+  bool bias = true;
+  Initial initial = Initial::standard;
+  ParameterOptions parameters = {};
+};
+
+// x: (N, W, in) -> (N, W', out). weight: (out, kernel, in), bias: (out).
+class Conv1d final : public Layer {
+ public:
+  Conv1d(const Conv1dLayerOptions& options, Rng& rng);
+  Tensor forward(const Tensor& x, Pass&) const override { return apply_to(x, weight, bias); }
+  // With other tensors for the weights: what an ODE field does with its context.
+  Tensor apply_to(const Tensor& x, const Tensor& w, const Tensor& b) const {
+    return traced(
+        [&] { return conv1d(x, w, b, {.stride = options_.stride, .padding = options_.padding}); });
+  }
+  std::string describe() const override;
+
+ private:
+  Conv1dLayerOptions options_;
+
+ public:
+  const Tensor weight, bias;
+};
+
+enum class TimeChannel { first, last };
+
+// conv([t, x]), stride 1, without ever joining t to x: conv(x) + t * map, where map is the
+// convolution of a plane of ones with the time weights (DESIGN 8.2). weight: (out, kernel, kernel,
+// in + 1), one tensor; bias: (out).
+class TimeConv2d final : public Module {
+ public:
+  struct Options {
+    int64_t in = 1;
+    int64_t out = 1;
+    int64_t kernel = 3;
+    int64_t padding = 1;
+    TimeChannel time = TimeChannel::first;
+    Initial initial = Initial::standard;
+    ParameterOptions parameters = {};
+  };
+  TimeConv2d(const Options& options, Rng& rng);
+
+  // What a solve needs of this layer, made once on the caller's tape and put into the field's
+  // context.
+  struct Prepared {
+    Tensor weight;    // (out, kernel, kernel, in): the part for x
+    Tensor bias;      // (out)
+    Tensor time_map;  // (H', W', out): the convolution of ones with the part for t
+  };
+  // height, width: of the x to come.
+  Prepared prepare(int64_t height, int64_t width) const;
+  // x: (N, H, W, in) -> (N, H', W', out), without its time term: the norm that follows adds t * map
+  // (TimeTerm), or whoever calls does.
+  Tensor convolve(const Tensor& x, const Tensor& prepared_weight,
+                  const Tensor& prepared_bias) const;
+  std::string describe() const override;
+
+ private:
+  Options options_;
+
+ public:
+  const Tensor weight, bias;
+};
+
+}  // namespace slope::nn

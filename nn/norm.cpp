@@ -1,0 +1,98 @@
+#include "nn/norm.h"
+
+#include <algorithm>
+
+#include "core/ops/movement.h"
+#include "core/ops/pointwise.h"
+
+namespace slope::nn {
+namespace {
+
+Tensor constant(const NormLayerOptions& o, double value) {
+  return tensor(std::vector<double>(static_cast<size_t>(o.channels), value), {o.channels},
+                o.parameters.dtype, o.parameters.device);
+}
+
+std::string with_activation(std::string text, Activation activation) {
+  return activation == Activation::none ? text : text + " + " + name(activation);
+}
+
+}  // namespace
+
+GroupNorm::GroupNorm(const NormLayerOptions& options)
+    : options_(options),
+      weight(add_parameter("weight", constant(options, 1))),
+      bias(add_parameter("bias", constant(options, 0))) {
+  options_.groups = std::min(options.groups, options.channels);
+}
+
+Tensor GroupNorm::apply_to(const Tensor& x, const Tensor& w, const Tensor& b,
+                           const TimeTerm& time) const {
+  return traced([&] {
+    return group_norm(x, w, b, options_.groups, {options_.epsilon, options_.activation}, time);
+  });
+}
+
+std::string GroupNorm::describe() const {
+  return with_activation(concat("GroupNorm ", options_.channels, ", ", options_.groups, " groups"),
+                         options_.activation);
+}
+
+BatchNorm::BatchNorm(const NormLayerOptions& options)
+    : options_(options),
+      weight(add_parameter("weight", constant(options, 1))),
+      bias(add_parameter("bias", constant(options, 0))),
+      running_mean(add_buffer("running_mean", constant(options, 0))),
+      running_variance(add_buffer("running_var", constant(options, 1))) {}
+
+Tensor BatchNorm::apply_to(const Tensor& x, const Tensor& w, const Tensor& b, Pass& pass,
+                           const TimeTerm& time) const {
+  return traced([&] {
+    const NormOptions norm{options_.epsilon, options_.activation};
+    if (!pass.training) return batch_norm_with(x, running_mean, running_variance, w, b, norm, time);
+    const int64_t count = x.size() / options_.channels;
+    if (count < 2) {
+      throw ShapeError(concat("batch_norm: x ", slope::describe(x), " has ", count,
+                              " value per channel; a variance needs two. "
+                              "Use a larger batch, or evaluate."));
+    }
+    const BatchNormResult result = batch_norm(x, w, b, norm, time);
+    const double keep = 1 - options_.momentum;
+    // Updates follow one another: a field that runs this layer several times moves the statistics
+    // each time.
+    const auto latest = [&](const Tensor& buffer) {
+      for (auto u = pass.updates.rbegin(); u != pass.updates.rend(); ++u) {
+        if (u->buffer.id() == buffer.id()) return u->value;
+      }
+      return buffer;
+    };
+    const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
+    const Tensor mean = latest(running_mean) * keep + result.mean * options_.momentum;
+    const Tensor variance =
+        latest(running_variance) * keep + result.variance * (options_.momentum * unbiased);
+    pass.updates.push_back({running_mean, mean});
+    pass.updates.push_back({running_variance, variance});
+    return result.y;
+  });
+}
+
+std::string BatchNorm::describe() const {
+  return with_activation(concat("BatchNorm ", options_.channels), options_.activation);
+}
+
+LayerNorm::LayerNorm(const NormLayerOptions& options)
+    : options_(options),
+      weight(add_parameter("weight", constant(options, 1))),
+      bias(add_parameter("bias", constant(options, 0))) {}
+
+Tensor LayerNorm::forward(const Tensor& x, Pass&) const {
+  return traced([&] {
+    return layer_norm(x, weight, bias, {options_.epsilon, options_.activation});
+  });
+}
+
+std::string LayerNorm::describe() const {
+  return with_activation(concat("LayerNorm ", options_.channels), options_.activation);
+}
+
+}  // namespace slope::nn
