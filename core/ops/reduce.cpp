@@ -115,7 +115,8 @@ OutSpecs extremum_shape(const Call& c) {
 Tensors extremum_vjp(const Vjp& v) {
   const auto& a = v.as<ReduceAttributes>();
   const Tensor winners = equal(v.in(0), with_axes(v, v.out()));
-  return {winners * (with_axes(v, v.g()) / sum(winners, a.axes, true))};
+  const Tensor count = apply(kSum, {winners}, ReduceAttributes{a.axes, true});
+  return {winners * (with_axes(v, v.g()) / count)};
 }
 
 // x: any float -> the shape without `axes`
