@@ -2,6 +2,7 @@
 
 Used by the speed peer beside this file and by the parity reference in tests/golden.
 """
+
 import torch
 import torchdiffeq
 from torch import nn

@@ -2,10 +2,12 @@
 
     python torch_odenet.py --what train-step --solver rk4:1 --layout nchw --threads 2
 
-Prints {"cases": [{"name", "layout", "min_ms", "median_ms", "samples", "nfe", ..}]}, as `slope bench --json` does.
-A training step is: gradients cleared, forward, cross-entropy, backward, SGD with momentum. Solver words are
-slope's: METHOD:STEPS with euler, midpoint, heun2, rk4 (classical), rk38, or dopri5@TOLERANCE.
+Prints {"cases": [{"name", "layout", "min_ms", "median_ms", "samples", "nfe", ..}]}, as `slope bench
+--json` does. A training step is: gradients cleared, forward, cross-entropy, backward, SGD with
+momentum. Solver words are slope's: METHOD:STEPS with euler, midpoint, heun2, rk4 (classical), rk38,
+or dopri5@TOLERANCE.
 """
+
 import argparse
 import json
 import statistics
@@ -78,7 +80,9 @@ def measure(step, samples, warm_up):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--what", choices=["train-step", "eval-step"], default="train-step")
     parser.add_argument("--solver", default="rk4:1")
     parser.add_argument("--batch", type=int, default=128)
@@ -93,10 +97,17 @@ def main():
     times = measure(step, a.samples, a.warm_up)
     model.ode.evaluations = 0
     step()
-    print(json.dumps({"cases": [{
-        "name": f"{a.what} odenet-mnist {a.solver} b{a.batch}", "layout": a.layout, "min_ms": min(times),
-        "median_ms": statistics.median(times), "samples": a.samples, "nfe": model.ode.evaluations,
-        "threads": a.threads, "versions": f"torch {torch.__version__}, torchdiffeq {torchdiffeq.__version__}"}]}))
+    case = {
+        "name": f"{a.what} odenet-mnist {a.solver} b{a.batch}",
+        "layout": a.layout,
+        "min_ms": min(times),
+        "median_ms": statistics.median(times),
+        "samples": a.samples,
+        "nfe": model.ode.evaluations,
+        "threads": a.threads,
+        "versions": f"torch {torch.__version__}, torchdiffeq {torchdiffeq.__version__}",
+    }
+    print(json.dumps({"cases": [case]}))
 
 
 if __name__ == "__main__":

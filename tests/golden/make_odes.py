@@ -1,16 +1,19 @@
-"""Makes odes.json: Runge-Kutta steps computed with 50 digits, and what torchdiffeq's dopri5 does on five problems.
+"""Makes odes.json: Runge-Kutta steps with 50 digits, and what torchdiffeq's dopri5 does.
 
     python tests/golden/make_odes.py        (takes two minutes; needs mpmath, torch, torchdiffeq)
 
-steps     one step of size h from (t, y): every stage's slope k, the result y1 and, where the method has one, the
-          error h * sum(e_i k_i). Starts are float64 numbers, arithmetic has 50 digits, results are rounded once.
-          Each step has been compared with torchdiffeq's own before it is written.
+steps     one step of size h from (t, y): every stage's slope k, the result y1 and, where the method
+          has one, the error h * sum(e_i k_i). Starts are float64 numbers, arithmetic has 50 digits,
+          results are rounded once. Each step has been compared with torchdiffeq's own before it is
+          written.
 solves    `steps` equal steps from t0 to t1.
-adaptive  torchdiffeq's dopri5 in float64, rtol = atol = tolerance, automatic first step. `overshoot` is its own
-          way, going past t1 and interpolating; `clip` makes it end a step at t1, as slope does. `evaluations`
-          includes the two of the first step's choice; `exact` is the true solution at t1, so that a test can ask
-          for the error too. Rounding at the limit of acceptance may move a count by one attempt (6 evaluations).
+adaptive  torchdiffeq's dopri5 in float64, rtol = atol = tolerance, automatic first step.
+          `overshoot` is its own way, going past t1 and interpolating; `clip` makes it end a step at
+          t1, as slope does. `evaluations` includes the two of the first step's choice; `exact` is
+          the true solution at t1, so that a test can ask for the error too. Rounding at the limit
+          of acceptance may move a count by one attempt (6 evaluations).
 """
+
 import json
 import warnings
 from fractions import Fraction
@@ -50,20 +53,37 @@ F = Fraction
 TABLEAUS = {
     "euler": ([], [F(1)], None),
     "heun2": ([[F(1)]], [F(1, 2), F(1, 2)], None),
-    "rk4": ([[F(1, 2)], [F(0), F(1, 2)], [F(0), F(0), F(1)]], [F(1, 6), F(1, 3), F(1, 3), F(1, 6)], None),
-    "rk38": ([[F(1, 3)], [F(-1, 3), F(1)], [F(1), F(-1), F(1)]],
-             [F(1, 8), F(3, 8), F(3, 8), F(1, 8)], None),
+    "rk4": (
+        [[F(1, 2)], [F(0), F(1, 2)], [F(0), F(0), F(1)]],
+        [F(1, 6), F(1, 3), F(1, 3), F(1, 6)],
+        None,
+    ),
+    "rk38": (
+        [[F(1, 3)], [F(-1, 3), F(1)], [F(1), F(-1), F(1)]],
+        [F(1, 8), F(3, 8), F(3, 8), F(1, 8)],
+        None,
+    ),
     # Dormand and Prince 1980; the error row is Shampine's of 1986, which torchdiffeq uses.
     "dopri5": (
-        [[F(1, 5)],
-         [F(3, 40), F(9, 40)],
-         [F(44, 45), F(-56, 15), F(32, 9)],
-         [F(19372, 6561), F(-25360, 2187), F(64448, 6561), F(-212, 729)],
-         [F(9017, 3168), F(-355, 33), F(46732, 5247), F(49, 176), F(-5103, 18656)],
-         [F(35, 384), F(0), F(500, 1113), F(125, 192), F(-2187, 6784), F(11, 84)]],
+        [
+            [F(1, 5)],
+            [F(3, 40), F(9, 40)],
+            [F(44, 45), F(-56, 15), F(32, 9)],
+            [F(19372, 6561), F(-25360, 2187), F(64448, 6561), F(-212, 729)],
+            [F(9017, 3168), F(-355, 33), F(46732, 5247), F(49, 176), F(-5103, 18656)],
+            [F(35, 384), F(0), F(500, 1113), F(125, 192), F(-2187, 6784), F(11, 84)],
+        ],
         [F(35, 384), F(0), F(500, 1113), F(125, 192), F(-2187, 6784), F(11, 84), F(0)],
-        [F(35, 384) - F(1951, 21600), F(0), F(500, 1113) - F(22642, 50085), F(125, 192) - F(451, 720),
-         F(-2187, 6784) + F(12231, 42400), F(11, 84) - F(649, 6300), F(-1, 60)]),
+        [
+            F(35, 384) - F(1951, 21600),
+            F(0),
+            F(500, 1113) - F(22642, 50085),
+            F(125, 192) - F(451, 720),
+            F(-2187, 6784) + F(12231, 42400),
+            F(11, 84) - F(649, 6300),
+            F(-1, 60),
+        ],
+    ),
 }
 
 
@@ -81,7 +101,10 @@ def step(method, f, t, y, h):
     rows, b, e = TABLEAUS[method]
 
     def combine(weights, slopes):
-        return [sum((exactly(w) * k[i] for w, k in zip(weights, slopes)), mp.mpf(0)) for i in range(len(y))]
+        return [
+            sum((exactly(w) * k[i] for w, k in zip(weights, slopes)), mp.mpf(0))
+            for i in range(len(y))
+        ]
 
     slopes = [f(t, y, mp)]
     for row in rows:
@@ -120,7 +143,9 @@ def torch_step(method, name, t, y, h):
     field = TorchField(name)
     t, h, y = (torch.tensor(v, dtype=torch.float64) for v in (t, h, y))
     if method == "dopri5":
-        y1, _, error, _ = rk_common._runge_kutta_step(field, y, field(t, y), t, h, t + h, TORCH_DOPRI5)
+        y1, _, error, _ = rk_common._runge_kutta_step(
+            field, y, field(t, y), t, h, t + h, TORCH_DOPRI5
+        )
         return y1.tolist(), error.tolist()
     if method == "rk4":  # no public method of torchdiffeq is the classical one
         return (y + rk_common.rk4_step_func(field, t, h, t + h, y)).tolist(), None
@@ -142,11 +167,20 @@ def steps():
     for name, y in STEP_STARTS.items():
         for method in TABLEAUS:
             for t, h in [(0.3, 0.25), (1.0, -0.5)]:
-                slopes, y1, error = step(method, PROBLEMS[name], mp.mpf(t), [mp.mpf(v) for v in y], mp.mpf(h))
+                slopes, y1, error = step(
+                    method, PROBLEMS[name], mp.mpf(t), [mp.mpf(v) for v in y], mp.mpf(h)
+                )
                 torch_y1, torch_error = torch_step(method, name, t, y, h)
                 check_close(f"{method} on {name}", torch_y1, rounded(y1))
-                row = {"problem": name, "method": method, "t": t, "h": h, "y": y,
-                       "slopes": [rounded(k) for k in slopes], "y1": rounded(y1)}
+                row = {
+                    "problem": name,
+                    "method": method,
+                    "t": t,
+                    "h": h,
+                    "y": y,
+                    "slopes": [rounded(k) for k in slopes],
+                    "y1": rounded(y1),
+                }
                 if error:
                     check_close(f"{method} on {name}, error", torch_error, rounded(error))
                     row["error"] = rounded(error)
@@ -161,7 +195,15 @@ def solves():
             y = [mp.mpf(v) for v in y0]
             for i in range(n):
                 y = step(method, PROBLEMS[name], t0 + i * h, y, h)[1]
-            yield {"problem": name, "method": method, "t0": t0, "t1": t1, "steps": n, "y0": y0, "y1": rounded(y)}
+            yield {
+                "problem": name,
+                "method": method,
+                "t0": t0,
+                "t1": t1,
+                "steps": n,
+                "y0": y0,
+                "y1": rounded(y),
+            }
 
 
 # problem -> start, end time
@@ -183,7 +225,7 @@ def exact(name, y0, t1):
         return [2 * mp.atan(mp.tan(y0[0] / 2) * mp.exp(t1))]
     if name == "linear":
         return list(mp.expm(mp.matrix(LINEAR) * t1) * mp.matrix(y0))
-    # Equal dopri5 steps, halved, with Richardson extrapolation of the fifth-order error, until it settles.
+    # Equal dopri5 steps, halved until they settle; the fifth-order error is extrapolated away.
     n, previous = 4000, None
     coarse = integrate(name, y0, t1, n)
     while n < 64000:
@@ -211,21 +253,37 @@ def adaptive():
             row = {"problem": name, "tolerance": tolerance, "t1": t1, "y0": y0, "exact": true}
             for way, options in [("overshoot", {}), ("clip", {"step_t": torch.tensor([t1])})]:
                 field = TorchField(name)
-                y1 = torchdiffeq.odeint(field, torch.tensor(y0, dtype=torch.float64),
-                                        torch.tensor([0.0, t1], dtype=torch.float64), method="dopri5",
-                                        rtol=tolerance, atol=tolerance, options=options)[-1].tolist()
+                y1 = torchdiffeq.odeint(
+                    field,
+                    torch.tensor(y0, dtype=torch.float64),
+                    torch.tensor([0.0, t1], dtype=torch.float64),
+                    method="dopri5",
+                    rtol=tolerance,
+                    atol=tolerance,
+                    options=options,
+                )[-1].tolist()
                 row["first_step"] = field.first_step
-                row[way] = {"evaluations": field.evaluations, "accepted": field.accepted,
-                            "rejected": field.rejected, "y1": y1}
+                row[way] = {
+                    "evaluations": field.evaluations,
+                    "accepted": field.accepted,
+                    "rejected": field.rejected,
+                    "y1": y1,
+                }
             yield row
             print(json.dumps(row))
 
 
 def main():
-    parts = {"problems": [{"problem": k, "what": v} for k, v in WHAT.items()],
-             "steps": list(steps()), "solves": list(solves()), "adaptive": list(adaptive())}
-    text = ",\n".join(f'"{key}": [\n' + ",\n".join("  " + json.dumps(row) for row in rows) + "\n]"
-                      for key, rows in parts.items())
+    parts = {
+        "problems": [{"problem": k, "what": v} for k, v in WHAT.items()],
+        "steps": list(steps()),
+        "solves": list(solves()),
+        "adaptive": list(adaptive()),
+    }
+    text = ",\n".join(
+        f'"{key}": [\n' + ",\n".join("  " + json.dumps(row) for row in rows) + "\n]"
+        for key, rows in parts.items()
+    )
     (Path(__file__).parent / "odes.json").write_text("{\n" + text + "\n}\n")
 
 

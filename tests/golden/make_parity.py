@@ -1,32 +1,34 @@
-"""Makes parity.json: the first ten training steps of `odenet-mnist` as PyTorch and torchdiffeq compute them.
+"""Makes parity.json: ten training steps of `odenet-mnist` as PyTorch + torchdiffeq compute them.
 
-    python tests/golden/make_parity.py        (about half a minute; needs data/mnist of this repository)
+    python tests/golden/make_parity.py        (half a minute; needs data/mnist of this repository)
 
-The run. torchdiffeq's MNIST ODE net (bench/peers/odenet_mnist.py), one step of rk38 on [0, 1] (torchdiffeq's
-`rk4` is the 3/8 rule), plain backpropagation through the solver, cross-entropy averaged over the batch, SGD with
-lr 0.01 and momentum 0.9 (buffer = momentum * buffer + gradient, the first buffer is the gradient), batch 32: step
-s takes images 32 s .. 32 s + 31 of the MNIST training file in file order, pixels v / 255 (computed in float64,
-then cast).
+The run. torchdiffeq's MNIST ODE net (bench/peers/odenet_mnist.py), one step of rk38 on [0, 1]
+(torchdiffeq's `rk4` is the 3/8 rule), plain backpropagation through the solver, cross-entropy
+averaged over the batch, SGD with lr 0.01 and momentum 0.9 (buffer = momentum * buffer + gradient,
+the first buffer is the gradient), batch 32: step s takes images 32 s .. 32 s + 31 of the MNIST
+training file in file order, pixels v / 255 (computed in float64, then cast).
 
-The initial weights need no file. Parameter number p, counting from 0 in the order of the names below (weight
-before bias), has at element i of its slope layout (convolutions (K, R, S, C), with time as channel 0; linear
-(out, in); row-major) the value
+The initial weights need no file. Parameter number p, counting from 0 in the order of the names in
+the file (weight before bias), has at element i of its slope layout (convolutions (K, R, S, C), with
+time as channel 0; linear (out, in); row-major) the value
 
     u = splitmix64(p * 2^32 + i) >> 11, times 2^-53                       in [0, 1)
     convolution and linear, weight and bias:   (2 u - 1) * bound,    bound = 1 / sqrt(fan_in)
     norm weight:                               1 + 0.1 * (2 u - 1)
     norm bias:                                 0.1 * (2 u - 1)
 
-in float64, cast afterwards for float32. fan_in is R * S * C (time included; 9, 1024, 1024, 585, 585) or `in` (64).
-splitmix64(x), all in unsigned 64-bit arithmetic:
+in float64, cast afterwards for float32. fan_in is R * S * C (time included; 9, 1024, 1024, 585,
+585) or `in` (64). splitmix64(x), all in unsigned 64-bit arithmetic:
 
     x += 0x9e3779b97f4a7c15
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9
     x = (x ^ (x >> 27)) * 0x94d049bb133111eb
     return x ^ (x >> 31)
 
-The file holds four runs: float64 and float32, each with ReLU and with softplus (log(1 + e^x)) for every ReLU.
+The file holds four runs: float64 and float32, each with ReLU and with softplus, log(1 + e^x), in
+place of every ReLU.
 """
+
 import gzip
 import json
 import sys
@@ -44,7 +46,7 @@ STEPS, BATCH = 10, 32
 RK38 = {"method": "rk4"}
 ACTIVATIONS = {
     "relu": torch.relu,
-    # PyTorch's softplus is the identity above a threshold; at 40 that is log(1 + e^x) to the last bit.
+    # PyTorch's softplus is the identity above a threshold; at 40 the two are equal.
     "softplus": lambda x: F.softplus(x, threshold=40),
 }
 
@@ -121,14 +123,21 @@ def train(images, labels, dtype, activation, memory_format=torch.contiguous_form
 
 def formatted(runs, parameters):
     """JSON with one line a step; Python prints floats so that they read back exactly."""
-    lines = ["{", '"parameters": [',
-             ",\n".join(f"  {json.dumps(p)}" for p in parameters), "],", '"runs": {']
+    lines = [
+        "{",
+        '"parameters": [',
+        ",\n".join(f"  {json.dumps(p)}" for p in parameters),
+        "],",
+        '"runs": {',
+    ]
     blocks = []
     for name, run in runs.items():
         norms = ",\n".join("    " + json.dumps(row) for row in run["gradient_norms"])
         logits = ",\n".join("    " + json.dumps(row) for row in run["first_logits"])
-        blocks.append(f'{json.dumps(name)}: {{\n  "losses": {json.dumps(run["losses"])},\n'
-                      f'  "gradient_norms": [\n{norms}\n  ],\n  "first_logits": [\n{logits}\n  ]\n}}')
+        blocks.append(
+            f'{json.dumps(name)}: {{\n  "losses": {json.dumps(run["losses"])},\n'
+            f'  "gradient_norms": [\n{norms}\n  ],\n  "first_logits": [\n{logits}\n  ]\n}}'
+        )
     return "\n".join(lines) + "\n" + ",\n".join(blocks) + "\n}\n}\n"
 
 
@@ -142,8 +151,15 @@ def main():
     images, labels = first_images()
     model = OdeNet(RK38).double()
     set_initial_weights(model)
-    parameters = [{"name": n, "shape": list(slope_shape(p.shape)), "first": p.flatten()[0].item(),
-                   "sum": p.detach().numpy().sum().item()} for n, p in model.named_parameters()]
+    parameters = [
+        {
+            "name": n,
+            "shape": list(slope_shape(p.shape)),
+            "first": p.flatten()[0].item(),
+            "sum": p.detach().numpy().sum().item(),
+        }
+        for n, p in model.named_parameters()
+    ]
     count = sum(p.numel() for p in model.parameters())
     if count != 208266:
         raise SystemExit(f"the model has {count} parameters, not 208,266")
@@ -155,11 +171,16 @@ def main():
             runs[name] = train(images, labels, dtype, activation)
             # How far PyTorch is from itself in its other memory layout: no test can ask for less.
             other = train(images, labels, dtype, activation, torch.channels_last)
-            first, last = (largest_difference(other["gradient_norms"][s], runs[name]["gradient_norms"][s])
-                           for s in (0, STEPS - 1))
-            print(f"{name}: loss {runs[name]['losses'][0]:.6f} -> {runs[name]['losses'][-1]:.6f}; the other "
-                  f"layout differs by {largest_difference(other['losses'], runs[name]['losses']):.1e} in the "
-                  f"losses, {first:.1e} in the first gradient norms, {last:.1e} in the last")
+            first, last = (
+                largest_difference(other["gradient_norms"][s], runs[name]["gradient_norms"][s])
+                for s in (0, STEPS - 1)
+            )
+            losses = runs[name]["losses"]
+            print(
+                f"{name}: loss {losses[0]:.6f} -> {losses[-1]:.6f}; the other layout differs by "
+                f"{largest_difference(other['losses'], losses):.1e} in the losses, "
+                f"{first:.1e} in the first gradient norms, {last:.1e} in the last"
+            )
     (Path(__file__).parent / "parity.json").write_text(formatted(runs, parameters))
 
 

@@ -2,8 +2,9 @@
 
 A case runs one PyTorch expression in float64 on inputs that stand in slope's layout, and keeps the
 inputs, the outputs, a random cotangent of the first output and the gradients that follow from it.
-Each case draws from a generator seeded by its own name, so adding a case leaves the others as they are.
+Each case draws from a generator seeded by its own name, so a new case leaves the others alone.
 """
+
 import zlib
 
 import numpy as np
@@ -60,7 +61,7 @@ class Cases:
             return
         for i in wanted:
             drawn[i].requires_grad_()
-        # The function runs again rather than once with gradients: batch_norm overwrites its statistics.
+        # Run again, now with gradients: what was stored above must not be part of a graph.
         y = function(*drawn)
         y = y[0] if isinstance(y, tuple) else y
         cotangent = normal(*y.shape)(generator)

@@ -1,5 +1,6 @@
 """Cases of the optimisers: in0 is the parameter at the start, in1.. the gradient of each step,
 out0.. the parameter after each step."""
+
 import torch
 
 from .cases import normal
@@ -14,7 +15,10 @@ def add_all(cases):
         ("sgd.plain", dict(lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0)),
         ("sgd.weight_decay", dict(lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.05)),
         ("sgd.momentum", dict(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)),
-        ("sgd.momentum_weight_decay", dict(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.05)),
+        (
+            "sgd.momentum_weight_decay",
+            dict(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.05),
+        ),
         ("sgd.nesterov", dict(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.0)),
         ("sgd.nesterov_weight_decay", dict(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.05)),
         ("adam.plain", dict(adam, weight_decay=0.0)),
@@ -34,8 +38,12 @@ def run(cases, name, attributes):
     options = dict(attributes)
     if "beta1" in options:
         options["betas"] = (options.pop("beta1"), options.pop("beta2"))
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
-            "rmsprop": torch.optim.RMSprop}[case.op]
+    kind = {
+        "sgd": torch.optim.SGD,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "rmsprop": torch.optim.RMSprop,
+    }[case.op]
     parameter = torch.nn.Parameter(normal(3, 4)(generator))
     case.store("in0", parameter)
     optimiser = kind([parameter], **options)

@@ -1,4 +1,5 @@
 """Cases of the reductions over one, several and all axes, with and without keeping them."""
+
 import torch
 
 from .cases import distinct, normal
@@ -29,10 +30,20 @@ def add_all(cases):
         ("norm", lambda x, axes, kept: torch.linalg.vector_norm(x, 2, axes, kept), normal),
     ]:
         for variant, (shape, axes, kept) in REDUCTIONS.items():
-            cases.add(f"{name}.{variant}", lambda x, f=function, a=axes, k=kept: f(x, a, k),
-                      [draw(*shape)], axes=axes, keepdims=kept)
+            cases.add(
+                f"{name}.{variant}",
+                lambda x, f=function, a=axes, k=kept: f(x, a, k),
+                [draw(*shape)],
+                axes=axes,
+                keepdims=kept,
+            )
     for variant, (shape, axes, kept) in REDUCTIONS.items():
         if len(axes) == 1:
-            cases.add(f"argmax.{variant}",
-                      lambda x, a=axes[0], k=kept: torch.argmax(x, a, k).to(torch.int32),
-                      [distinct(*shape)], constant=(0,), axis=axes[0], keepdims=kept)
+            cases.add(
+                f"argmax.{variant}",
+                lambda x, a=axes[0], k=kept: torch.argmax(x, a, k).to(torch.int32),
+                [distinct(*shape)],
+                constant=(0,),
+                axis=axes[0],
+                keepdims=kept,
+            )
