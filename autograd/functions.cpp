@@ -50,10 +50,11 @@ class LeakDetector final : public Recorder {
       for (const Tape* tape : tapes_) {
         if (tape->tracks(x)) {
           const std::string label = x.has_data() ? x.storage()->label() : "";
-          throw ValueError(concat(name_, ": uses a watched tensor ", x.shape(),
-                                  label.empty() ? "" : " (" + label + ")",
-                                  " that is not among its inputs, so its gradient would be lost. "
-                                  "Pass it as an input."));
+          const std::string tensor = concat(x.shape(), label.empty() ? "" : " (" + label + ")");
+          throw LeakError(concat(name_, ": uses a watched tensor ", tensor,
+                                 " that is not among its inputs, so its gradient would be lost. "
+                                 "Pass it as an input."),
+                          tensor);
         }
       }
     }

@@ -25,6 +25,13 @@ struct VjpResult {
 // f(xs) and sum_i cotangents[i] * df_i/dxs. Undefined cotangents count as zero.
 VjpResult vjp(const Function& f, const Tensors& xs, const Tensors& cotangents);
 
+// A custom function has used a watched tensor that is not among its inputs.
+struct LeakError : ValueError {
+  LeakError(const std::string& text, std::string leaked)
+      : ValueError(text), tensor(std::move(leaked)) {}
+  std::string tensor;  // its shape, and its label where it has one
+};
+
 // The rule of a custom function: inputs, outputs, cotangents (undefined where nothing flows), and
 // which input gradients are wanted -> one gradient per input (undefined: zero).
 struct CustomVjp {
@@ -37,7 +44,7 @@ struct CustomVjp {
 using CustomRule = std::function<Tensors(const CustomVjp&)>;
 // forward(inputs), differentiated by `rule`. Tapes do not see inside forward (plans do). forward
 // must depend on watched tensors only through `inputs`: anything else would lose its gradient, and
-// is an error.
+// is a LeakError.
 Tensors custom(const std::string& name, const Tensors& inputs, const Function& forward,
                const CustomRule& rule);
 
