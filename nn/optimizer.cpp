@@ -1,0 +1,128 @@
+#include "nn/optimizer.h"
+
+#include "core/ops/movement.h"
+#include "core/ops/pointwise.h"
+#include "core/ops/reduce.h"
+
+namespace slope::nn {
+namespace {
+
+class Sgd final : public Optimizer {
+ public:
+  Sgd(std::vector<NamedTensor> parameters, const OptimizerOptions& options)
+      : Optimizer(std::move(parameters)),
+        options_{.weight_decay = options.weight_decay, .nesterov = options.nesterov} {
+    if (options.nesterov && !options.momentum) {
+      throw ValueError("sgd: nesterov needs momentum. Set momentum, or leave nesterov out.");
+    }
+    if (options.momentum) velocity_ = add_state("momentum");
+  }
+  std::string name() const override { return "sgd"; }
+  void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor& momentum,
+              const Tensor&) override {
+    const bool moves = !velocity_.empty();
+    sgd_step(parameters_[i].tensor, g, moves ? velocity_[i] : Tensor(), rate,
+             moves ? momentum : Tensor(), options_);
+  }
+
+ private:
+  SgdOptions options_;
+  Tensors velocity_;
+};
+
+class Adam final : public Optimizer {
+ public:
+  Adam(std::vector<NamedTensor> parameters, const OptimizerOptions& options, bool decoupled)
+      : Optimizer(std::move(parameters)),
+        options_{options.beta1, options.beta2, options.epsilon, options.weight_decay, decoupled},
+        mean_(add_state("mean")),
+        square_(add_state("square")) {}
+  std::string name() const override { return options_.decoupled ? "adamw" : "adam"; }
+  void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor&,
+              const Tensor& step) override {
+    adam_step(parameters_[i].tensor, g, mean_[i], square_[i], rate, step, options_);
+  }
+
+ private:
+  AdamOptions options_;
+  Tensors mean_, square_;
+};
+
+class Rmsprop final : public Optimizer {
+ public:
+  Rmsprop(std::vector<NamedTensor> parameters, const OptimizerOptions& options)
+      : Optimizer(std::move(parameters)),
+        options_{options.alpha, options.epsilon, options.weight_decay},
+        square_(add_state("square")) {
+    if (options.momentum) velocity_ = add_state("momentum");
+  }
+  std::string name() const override { return "rmsprop"; }
+  void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor& momentum,
+              const Tensor&) override {
+    const bool moves = !velocity_.empty();
+    rmsprop_step(parameters_[i].tensor, g, square_[i], moves ? velocity_[i] : Tensor(), rate,
+                 moves ? momentum : Tensor(), options_);
+  }
+
+ private:
+  RmspropOptions options_;
+  Tensors square_, velocity_;
+};
+
+Tensor entry(const Tensor& numbers, int64_t i) { return squeeze(slice(numbers, 0, i, i + 1), 0); }
+
+}  // namespace
+
+Tensor Optimizer::numbers(double rate, double momentum, int64_t step) const {
+  const Tensor& like = parameters_.front().tensor;
+  return tensor(std::vector<double>{rate, momentum, static_cast<double>(step)}, {3}, like.dtype(),
+                like.device());
+}
+
+void Optimizer::step(const Tensors& gradients, const Tensor& numbers) {
+  if (gradients.size() != parameters_.size()) {
+    throw ValueError(concat(name(), ": ", parameters_.size(), " parameters, but ", gradients.size(),
+                            " gradients."));
+  }
+  const Tensor rate = entry(numbers, 0), momentum = entry(numbers, 1), number = entry(numbers, 2);
+  for (size_t i = 0; i < gradients.size(); ++i) update(i, gradients[i], rate, momentum, number);
+}
+
+Tensors Optimizer::add_state(const std::string& kind) {
+  Tensors added;
+  for (const NamedTensor& p : parameters_) {
+    const std::vector<double> zeros(static_cast<size_t>(p.tensor.size()));
+    added.push_back(tensor(zeros, p.tensor.shape(), p.tensor.dtype(), p.tensor.device()));
+    state_.push_back({kind + "." + p.name, added.back()});
+  }
+  return added;
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
+                                          std::vector<NamedTensor> parameters,
+                                          const OptimizerOptions& options) {
+  if (parameters.empty()) throw ValueError(name + ": the model has no parameters.");
+  if (name == "sgd") return std::make_unique<Sgd>(std::move(parameters), options);
+  if (name == "adam") return std::make_unique<Adam>(std::move(parameters), options, false);
+  if (name == "adamw") return std::make_unique<Adam>(std::move(parameters), options, true);
+  if (name == "rmsprop") return std::make_unique<Rmsprop>(std::move(parameters), options);
+  throw ValueError(concat("optimizer: \"", name, "\" is not one of sgd, adam, adamw, rmsprop."));
+}
+
+Tensors clipped_by_norm(const Tensors& gradients, double limit, Tensor* norm) {
+  if (!(limit > 0)) throw ValueError(concat("clip: the limit must be positive, got ", limit, "."));
+  Tensor square_sum;
+  for (const Tensor& g : gradients) {
+    const Tensor s = sum(square(g));
+    square_sum = square_sum.defined() ? square_sum + s : s;
+  }
+  const Tensor length = sqrt(square_sum);
+  if (norm) *norm = length;
+  const Tensor factor =
+      clamp(limit / (length + 1e-6), 0, 1);  // as PyTorch, which guards against 0 the same way
+  Tensors clipped;
+  for (const Tensor& g : gradients) clipped.push_back(g * factor);
+  return clipped;
+}
+
+}  // namespace slope::nn

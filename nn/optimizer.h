@@ -1,0 +1,63 @@
+// Optimisers: they own their state and update the parameters in place, one fused op per parameter.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/ops/optimizer.h"
+#include "nn/module.h"
+
+namespace slope::nn {
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  virtual std::string name() const = 0;  // "sgd", "adam", "adamw", "rmsprop"
+
+  // What changes from step to step, as one tensor (3) of the parameters' dtype: learning rate,
+  // momentum, and the number of the step, 1 for the first. A tensor, so that a plan which holds the
+  // step can be fed another one.
+  Tensor numbers(double rate, double momentum, int64_t step) const;
+  // gradients: like the parameters, in their order. numbers: (3), from numbers().
+  void step(const Tensors& gradients, const Tensor& numbers);
+
+  // The state by name ("momentum.stem.conv1.weight"), for checkpoints; to be overwritten in place.
+  const std::vector<NamedTensor>& state() const { return state_; }
+  const std::vector<NamedTensor>& parameters() const { return parameters_; }
+
+ protected:
+  explicit Optimizer(std::vector<NamedTensor> parameters) : parameters_(std::move(parameters)) {}
+  // Zeros like each parameter, registered under kind + "." + the parameter's name.
+  Tensors add_state(const std::string& kind);
+  // The step of parameter i. rate, momentum, step: ().
+  virtual void update(size_t i, const Tensor& gradient, const Tensor& rate, const Tensor& momentum,
+                      const Tensor& step) = 0;
+
+  std::vector<NamedTensor> parameters_;
+
+ private:
+  std::vector<NamedTensor> state_;
+};
+
+struct OptimizerOptions {
+  double weight_decay = 0;
+  bool momentum = true;  // sgd and rmsprop keep a velocity; its factor comes with each step
+  bool nesterov = false;
+  double beta1 = 0.9, beta2 = 0.999;  // adam, adamw
+  double alpha = 0.99;                // rmsprop
+  double epsilon = 1e-8;
+};
+// name: sgd, adam, adamw or rmsprop; anything else: ValueError that lists them.
+std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
+                                          std::vector<NamedTensor> parameters,
+                                          const OptimizerOptions& options = {});
+
+// The factor, at most 1, that brings the L2 norm over all gradients down to `limit`, applied to
+// each of them (Pascanu et al. 2013). norm: () receives the norm before.
+Tensors clipped_by_norm(const Tensors& gradients, double limit, Tensor* norm = nullptr);
+
+}  // namespace slope::nn

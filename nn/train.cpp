@@ -1,0 +1,89 @@
+#include "nn/train.h"
+
+#include "autograd/tape.h"
+#include "core/ops/movement.h"
+#include "core/ops/pointwise.h"
+#include "core/ops/reduce.h"
+
+namespace slope::nn {
+namespace {
+
+// logits: (N, classes), labels: int32 (N) -> () of the logits' dtype: how many are right.
+Tensor count_correct(const Tensor& logits, const Tensor& labels) {
+  return sum(equal(cast(argmax(logits, 1), logits.dtype()), cast(labels, logits.dtype())));
+}
+
+// The plan of this batch size, made by capturing f on first use; its results.
+const Tensors& replay(std::map<int64_t, std::unique_ptr<Plan>>& plans, const Tensors& inputs,
+                      const Plan::Function& f) {
+  std::unique_ptr<Plan>& plan = plans[inputs[0].dim(0)];
+  if (plan) return plan->run(inputs);
+  plan = std::make_unique<Plan>(inputs, f);
+  return plan->results();
+}
+
+}  // namespace
+
+TrainStep::TrainStep(Logits logits, Optimizer& optimizer, const StepOptions& options)
+    : logits_(std::move(logits)), optimizer_(optimizer), options_(options) {
+  for (const NamedTensor& p : optimizer.parameters()) parameters_.push_back(p.tensor);
+}
+
+// inputs: images, labels, numbers, then the keys -> loss (), correct ()
+Tensors TrainStep::compute(const Tensors& inputs) {
+  Pass pass{.training = true, .keys = Tensors(inputs.begin() + 3, inputs.end())};
+  Tensor loss, correct;
+  Tensors gradients;
+  {
+    Tape tape(parameters_);
+    const Tensor logits = logits_(inputs[0], pass);
+    loss = cross_entropy(logits, inputs[1], {.label_smoothing = options_.label_smoothing});
+    gradients = tape.gradient(loss, parameters_);
+    correct = count_correct(logits, inputs[1]);
+  }
+  if (options_.clip_norm) gradients = clipped_by_norm(gradients, *options_.clip_norm);
+  optimizer_.step(gradients, inputs[2]);
+  for (const Pass::Update& update : pass.updates) copy_into(update.buffer, update.value);
+  return {loss, correct};
+}
+
+StepResult TrainStep::operator()(const Tensor& images, const Tensor& labels, const Tensor& numbers,
+                                 const Tensors& keys) {
+  Tensors inputs{images, labels, numbers};
+  inputs.insert(inputs.end(), keys.begin(), keys.end());
+  const auto f = [this](const Tensors& in) { return compute(in); };
+  const Tensors results = options_.plan ? replay(plans_, inputs, f) : f(inputs);
+  return {results[0].item(), static_cast<int64_t>(results[1].item())};
+}
+
+size_t TrainStep::plan_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [size, plan] : plans_) bytes += plan->pool_bytes();
+  return bytes;
+}
+
+int64_t TrainStep::plan_allocations() const {
+  int64_t count = 0;
+  for (const auto& [size, plan] : plans_) count += plan->pool_allocations();
+  return count;
+}
+
+EvaluationStep::EvaluationStep(Logits logits, bool plan)
+    : logits_(std::move(logits)), plan_(plan) {}
+
+// inputs: images, labels -> loss sum (), correct (), logits
+Tensors EvaluationStep::compute(const Tensors& inputs) const {
+  Pass pass;
+  const Tensor logits = logits_(inputs[0], pass);
+  return {cross_entropy(logits, inputs[1], {.reduction = Reduction::sum}),
+          count_correct(logits, inputs[1]), logits};
+}
+
+EvaluationStep::Result EvaluationStep::operator()(const Tensor& images, const Tensor& labels) {
+  const Tensors inputs{images, labels};
+  const auto f = [this](const Tensors& in) { return compute(in); };
+  const Tensors results = plan_ ? replay(plans_, inputs, f) : f(inputs);
+  return {results[0].item(), static_cast<int64_t>(results[1].item()), results[2]};
+}
+
+}  // namespace slope::nn

@@ -1,0 +1,76 @@
+// Training and evaluation steps of a classifier, captured as plans where the solver allows it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "core/ops/loss.h"
+#include "core/plan.h"
+#include "nn/module.h"
+#include "nn/optimizer.h"
+
+namespace slope::nn {
+
+// images: (N, ..), -> logits (N, classes).
+using Logits = std::function<Tensor(const Tensor& images, Pass& pass)>;
+
+struct StepOptions {
+  double label_smoothing = 0;
+  std::optional<double> clip_norm = {};
+  // Capture the whole step as one plan. Not possible where the forward pass reads values on the
+  // host: adaptive solvers.
+  bool plan = true;
+};
+
+struct StepResult {
+  double loss = 0;      // mean over the batch
+  int64_t correct = 0;  // arg max of the logits equal to the label
+};
+
+// One optimiser step on a batch: forward, cross-entropy, backward, update, and the buffer updates
+// of the forward pass, in order. One plan for each batch shape; after its first use a step
+// allocates no device memory.
+class TrainStep {
+ public:
+  TrainStep(Logits logits, Optimizer& optimizer, const StepOptions& options = {});
+
+  // images: (N, ..), labels: int32 (N). numbers: Optimizer::numbers. keys: model.key_count() random
+  // keys.
+  StepResult operator()(const Tensor& images, const Tensor& labels, const Tensor& numbers,
+                        const Tensors& keys = {});
+  // Memory of all plans, and how often they took memory from the device.
+  size_t plan_bytes() const;
+  int64_t plan_allocations() const;
+
+ private:
+  Tensors compute(const Tensors& inputs);
+
+  Logits logits_;
+  Optimizer& optimizer_;
+  StepOptions options_;
+  Tensors parameters_;
+  std::map<int64_t, std::unique_ptr<Plan>> plans_;  // by batch size
+};
+
+// Loss (summed over the samples), correct count and logits of a batch, outside of training.
+class EvaluationStep {
+ public:
+  EvaluationStep(Logits logits, bool plan);
+  struct Result {
+    double loss_sum = 0;
+    int64_t correct = 0;
+    Tensor logits;  // of a plan: valid until the next call
+  };
+  Result operator()(const Tensor& images, const Tensor& labels);
+
+ private:
+  Tensors compute(const Tensors& inputs) const;
+
+  Logits logits_;
+  bool plan_;
+  std::map<int64_t, std::unique_ptr<Plan>> plans_;
+};
+
+}  // namespace slope::nn
