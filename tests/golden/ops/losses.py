@@ -1,4 +1,4 @@
-"""Cases of softmax and the losses, all averaged over everything."""
+"""Cases of softmax and the losses."""
 
 import torch
 import torch.nn.functional as F
@@ -26,44 +26,60 @@ def softmax(cases):
 
 
 def cross_entropy(cases):
-    """logits: (N, classes), labels: (N) int32 -> ()."""
-    for variant, logits, labels, smoothing in [
-        ("digits", normal(6, 10), integers(0, 10, 6), 0.0),
-        ("two_classes", normal(5, 2), integers(0, 2, 5), 0.0),
-        ("steep", given(STEEP), given([1, 0, 2], torch.int32), 0.0),
-        ("smoothed", normal(6, 10), integers(0, 10, 6), 0.1),
-        ("smoothed_two_classes", normal(5, 2), integers(0, 2, 5), 0.1),
+    """logits: (N, classes), labels: (N) int32 -> (); with reduction "none" (N)."""
+    for variant, logits, labels, smoothing, reduction in [
+        ("digits", normal(6, 10), integers(0, 10, 6), 0.0, "mean"),
+        ("two_classes", normal(5, 2), integers(0, 2, 5), 0.0, "mean"),
+        ("steep", given(STEEP), given([1, 0, 2], torch.int32), 0.0, "mean"),
+        ("smoothed", normal(6, 10), integers(0, 10, 6), 0.1, "mean"),
+        ("smoothed_two_classes", normal(5, 2), integers(0, 2, 5), 0.1, "mean"),
+        ("sum", normal(4, 3), integers(0, 3, 4), 0.0, "sum"),
+        ("each", normal(4, 3), integers(0, 3, 4), 0.0, "none"),
+        ("each_smoothed", normal(4, 3), integers(0, 3, 4), 0.1, "none"),
     ]:
         cases.add(
             f"cross_entropy.{variant}",
-            lambda x, y, s=smoothing: F.cross_entropy(x, y.long(), label_smoothing=s),
+            lambda x, y, s=smoothing, r=reduction: F.cross_entropy(
+                x, y.long(), label_smoothing=s, reduction=r
+            ),
             [logits, labels],
             label_smoothing=smoothing,
+            reduction=reduction,
         )
 
 
-def others(cases):
-    """x and target of one shape -> ()."""
-    bce = F.binary_cross_entropy_with_logits
-    name = "binary_cross_entropy_with_logits"
-    cases.add(
-        f"{name}.hard_labels",
-        bce,
-        [normal(3, 4), lambda g: integers(0, 2, 3, 4)(g).double()],
-        constant=(1,),
-    )
-    cases.add(f"{name}.soft_labels", bce, [normal(5), uniform(0, 1, 5)], constant=(1,))
-    cases.add(
-        f"{name}.steep",
-        bce,
-        [given([-800.0, -40.0, 40.0, 800.0]), given([1.0, 0.0, 1.0, 0.0])],
-        constant=(1,),
-    )
-    cases.add("mse_loss.matrix", F.mse_loss, [normal(3, 4), normal(3, 4)])
-    cases.add("mse_loss.vector", F.mse_loss, [normal(5), normal(5)])
+def elementwise(cases):
+    """x and target of one shape -> (); with reduction "none" that shape."""
+    bce, mse = F.binary_cross_entropy_with_logits, F.mse_loss
+    for variant, x, target, reduction in [
+        ("hard_labels", normal(3, 4), lambda g: integers(0, 2, 3, 4)(g).double(), "mean"),
+        ("soft_labels", normal(5), uniform(0, 1, 5), "mean"),
+        ("steep", given([-800.0, -40.0, 40.0, 800.0]), given([1.0, 0.0, 1.0, 0.0]), "mean"),
+        ("sum", normal(5), uniform(0, 1, 5), "sum"),
+        ("each", normal(5), uniform(0, 1, 5), "none"),
+    ]:
+        cases.add(
+            f"binary_cross_entropy_with_logits.{variant}",
+            lambda x, y, r=reduction: bce(x, y, reduction=r),
+            [x, target],
+            constant=(1,),
+            reduction=reduction,
+        )
+    for variant, shape, reduction in [
+        ("matrix", (3, 4), "mean"),
+        ("vector", (5,), "mean"),
+        ("sum", (3, 4), "sum"),
+        ("each", (3, 4), "none"),
+    ]:
+        cases.add(
+            f"mean_squared_error.{variant}",
+            lambda x, y, r=reduction: mse(x, y, reduction=r),
+            [normal(*shape), normal(*shape)],
+            reduction=reduction,
+        )
 
 
 def add_all(cases):
     softmax(cases)
     cross_entropy(cases)
-    others(cases)
+    elementwise(cases)

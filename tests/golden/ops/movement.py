@@ -38,8 +38,11 @@ def views(cases):
         ("scalar", (), [2, 2]),
     ]:
         cases.add(f"expand.{variant}", lambda x, to=to: x.expand(to), [normal(*shape)], shape=to)
-    cases.add("squeeze.middle", lambda x: x.squeeze(1), [normal(3, 1, 4)], axes=[1])
-    cases.add("squeeze.two", lambda x: x.squeeze((0, 2)), [normal(1, 3, 1, 4)], axes=[0, 2])
+    cases.add("squeeze.middle", lambda x: x.squeeze(1), [normal(3, 1, 4)], axis=1)
+    for variant, axis in [("first", 0), ("middle", 1), ("last", 2)]:
+        cases.add(
+            f"unsqueeze.{variant}", lambda x, a=axis: x.unsqueeze(a), [normal(3, 4)], axis=axis
+        )
 
 
 def slices(cases):
@@ -105,15 +108,28 @@ def padding(cases):
 
 
 def indexing(cases):
-    def rows(x, index):
+    def gather(x, index):
         return torch.index_select(x, 0, index)
 
     def one_hot(labels, classes):
         return F.one_hot(labels.long(), classes).to(torch.float64)
 
-    cases.add("gather_rows.repeated", rows, [normal(4, 3), given([2, 0, 2, 3, 2], torch.int32)])
-    cases.add("gather_rows.images", rows, [normal(3, 2, 2, 2), given([1, 1], torch.int32)])
-    cases.add("gather_rows.vector", rows, [normal(6), integers(0, 6, 9)])
+    def scatter(g, index, rows):
+        return torch.zeros(rows, *g.shape[1:], dtype=g.dtype).index_add(0, index, g)
+
+    cases.add("gather_rows.repeated", gather, [normal(4, 3), given([2, 0, 2, 3, 2], torch.int32)])
+    cases.add("gather_rows.images", gather, [normal(3, 2, 2, 2), given([1, 1], torch.int32)])
+    cases.add("gather_rows.vector", gather, [normal(6), integers(0, 6, 9)])
+    for variant, shape, index, rows in [
+        ("repeated", (5, 3), [2, 0, 2, 3, 2], 4),
+        ("untouched", (2, 2, 2), [4, 1], 5),
+    ]:
+        cases.add(
+            f"scatter_add_rows.{variant}",
+            lambda g, i, rows=rows: scatter(g, i, rows),
+            [normal(*shape), given(index, torch.int32)],
+            rows=rows,
+        )
     cases.add(
         "one_hot.four", lambda i: one_hot(i, 4), [given([3, 0, 1, 1], torch.int32)], classes=4
     )

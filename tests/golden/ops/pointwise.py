@@ -14,6 +14,7 @@ def unary(cases):
         ("neg", torch.neg, normal(3, 7), None),
         ("abs", torch.abs, off_zero(3, 7), None),
         ("sign", torch.sign, off_zero(3, 7), None),
+        ("floor", torch.floor, uniform(-3, 3, 3, 7), [-2.0, -1e-300, 0.0, 3.0, 1e15 + 0.5, 1e300]),
         (
             "exp",
             torch.exp,
@@ -114,12 +115,6 @@ def scalar(cases):
         "pow.cube", lambda x: torch.pow(x, 3.0), [x], right=3.0
     )  # negative bases, whole exponent
     cases.add("pow.inverse_square", lambda x: torch.pow(x, -2.0), [x], right=-2.0)
-    cases.add(
-        "maximum.scalar_right", lambda x: torch.clamp(x, min=0.05), [off_zero(2, 5)], right=0.05
-    )
-    cases.add(
-        "minimum.scalar_right", lambda x: torch.clamp(x, max=0.05), [off_zero(2, 5)], right=0.05
-    )
 
 
 def comparison(cases):

@@ -2,7 +2,7 @@
 
 import torch
 
-from .cases import distinct, normal
+from .cases import distinct, given, normal, uniform
 
 # variant -> shape, axes, keepdims
 REDUCTIONS = {
@@ -27,6 +27,7 @@ def add_all(cases):
         ("mean", lambda x, axes, kept: torch.mean(x, axes, kept), normal),
         ("max", lambda x, axes, kept: torch.amax(x, axes, kept), distinct),
         ("min", lambda x, axes, kept: torch.amin(x, axes, kept), distinct),
+        ("variance", lambda x, axes, kept: torch.var(x, axes, correction=0, keepdim=kept), normal),
         ("norm", lambda x, axes, kept: torch.linalg.vector_norm(x, 2, axes, kept), normal),
     ]:
         for variant, (shape, axes, kept) in REDUCTIONS.items():
@@ -39,11 +40,31 @@ def add_all(cases):
             )
     for variant, (shape, axes, kept) in REDUCTIONS.items():
         if len(axes) == 1:
+            log_sum(cases, variant, normal(*shape), axes[0], kept)
+        if len(axes) == 1 and not kept:
             cases.add(
                 f"argmax.{variant}",
-                lambda x, a=axes[0], k=kept: torch.argmax(x, a, k).to(torch.int32),
+                lambda x, a=axes[0]: torch.argmax(x, a).to(torch.int32),
                 [distinct(*shape)],
                 constant=(0,),
                 axis=axes[0],
-                keepdims=kept,
             )
+    log_sum(cases, "steep", given([[800.0, -800.0, 0.0], [1e4, 1e4 - 1, 0.0]]), 1, False)
+    # A large mean, a small spread: a variance taken as E[x^2] - E[x]^2 loses half its digits.
+    cases.add(
+        "variance.shifted",
+        lambda x: torch.var(x, 1, correction=0),
+        [uniform(1000.0, 1000.5, 3, 20)],
+        axes=[1],
+        keepdims=False,
+    )
+
+
+def log_sum(cases, variant, draw, axis, kept):
+    cases.add(
+        f"logsumexp.{variant}",
+        lambda x: torch.logsumexp(x, axis, kept),
+        [draw],
+        axis=axis,
+        keepdims=kept,
+    )
