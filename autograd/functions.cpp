@@ -92,7 +92,8 @@ Tensors custom(const std::string& name, const Tensors& inputs, const Function& f
     for (const Tensor& y : forward(inputs))
       outputs.push_back(y.alias());  // also where forward returns an input
   }
-  const Attributes object = Attributes::of_object(std::make_shared<const CustomObject>(name, rule));
+  const Attributes object =
+      Attributes::of_object(std::make_shared<const CustomObject>(CustomObject{name, rule}));
   announce({kCustom, inputs, object}, outputs);
   return outputs;
 }
