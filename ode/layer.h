@@ -1,0 +1,44 @@
+// An ODE block in a network: a field that is a module, solved from t = 0 to t = 1.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "nn/module.h"
+#include "ode/gradient.h"
+
+namespace slope::ode {
+
+// A field with named parameters. Register it as a child of the model.
+class FieldModule : public nn::Module {
+ public:
+  // The field for one solve that starts at a state of this shape. What is made once per solve (maps
+  // of the time channel, dropout masks) is made here, on the caller's tape, and put into the
+  // context. The field may refer to the module, but to `pass` only where it collects updates
+  // (training); then it must set evaluate_again.
+  virtual Field field(const Shape& state, nn::Pass& pass) const = 0;
+
+  // Plans of this field's steps, kept from solve to solve: one set each for training and
+  // evaluation, since a field may behave differently.
+  StepPlans& step_plans(bool training) const {
+    return training ? training_plans_ : evaluation_plans_;
+  }
+
+ private:
+  mutable StepPlans training_plans_, evaluation_plans_;
+};
+
+// How the ODE blocks of one forward pass are solved.
+struct BlockSettings {
+  Solver solver;
+  Gradient gradient = Gradient::checkpointed;
+  bool plans = true;  // replay steps where the solve itself is not captured
+  // Receives the statistics of each block's solve; its gradient adds to them later.
+  std::vector<std::shared_ptr<Statistics>>* solves = nullptr;
+};
+
+// y(1) of y' = f(t, y), y(0) = x. x: (N, ..) -> like x. Throws SolveError when the solve fails.
+Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
+                   const BlockSettings& settings);
+
+}  // namespace slope::ode
