@@ -394,7 +394,16 @@ class OneDnnWeightGradient : public Convolution<float>::Implementation {
 
 }  // namespace
 
-bool onednn_pays(const ConvShape&, ConvPass) { return isa() != Isa::generic; }
+bool onednn_pays(const ConvShape& s, ConvPass pass) {
+  if (isa() == Isa::generic) return false;
+  // Measured with bench/conv_bench. Few channels: its gradients leave most of a vector empty.
+  if (s.groups == 1 && pass == ConvPass::data_gradient && s.channels < 8) return false;
+  if (s.groups == 1 && pass == ConvPass::weight_gradient && s.channels == 1) return false;
+  // Small images: starting its primitives costs more than the work.
+  const int64_t multiply_adds_per_image = s.output_height() * s.output_width() * s.filters *
+                                          s.group_channels() * s.kernel_height * s.kernel_width;
+  return multiply_adds_per_image >= (pass == ConvPass::weight_gradient ? 8000 : 16000);
+}
 
 std::unique_ptr<Convolution<float>::Implementation> make_onednn_convolution(const ConvShape& shape,
                                                                             ConvPass pass) {

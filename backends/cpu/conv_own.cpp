@@ -1,56 +1,29 @@
-// Convolution as matrix products over gemm.h, a panel of patches at a time: never the patches of a
-// whole batch.
+// Forward pass and data gradient of a convolution as matrix products over gemm.h, a panel of
+// patches at a time: never the patches of a whole batch.
 //
-//   forward          y (positions, K)  = patches of x (positions, R S C) . w^T
-//   data gradient    dx (positions, C) = patches of g (positions, R S K) . w regrouped by tap. With
-//   a stride, the pixels
-//                    of dx fall into stride_height x stride_width phases; those of one phase are
-//                    reached by the same taps, so each phase is a product of its own and no zeros
-//                    are multiplied.
-//   weight gradient  dw^T (R S C, K)   = patches of x, transposed . g, summed over the positions in
-//   fixed order
+//   forward        y (positions, K)  = patches of x (positions, R S C) . w^T
+//   data gradient  dx (positions, C) = patches of g (positions, R S K) . w regrouped by tap
+//
+// With a stride, the pixels of dx fall into stride_height x stride_width phases. Those of one phase
+// are reached by the same taps, so each phase is a product of its own and no zeros are multiplied.
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
-#include "backends/cpu/conv_pass.h"
-#include "backends/cpu/conv_patches.h"
+#include "backends/cpu/conv_own.h"
 #include "backends/cpu/gemm.h"
-#include "backends/cpu/threads.h"
 
 namespace slope::cpu {
 namespace {
 
-constexpr int64_t kPanelBytes =
-    96 * 1024;  // of patches: with the packed weights they stay in the second-level cache
-
-// A row of patches of this many values, padded so that rows begin at cache lines but not at the
-// same place of a page.
-template <typename T>
-int64_t padded_row(int64_t values) {
-  constexpr int64_t line = 64 / sizeof(T), page = 4096 / sizeof(T);
-  const int64_t row = (values + line - 1) / line * line;
-  return row % page == 0 ? row + line : row;
-}
-
-template <typename T>
-double product_nanoseconds(double multiply_adds) {
-  return nanoseconds_for_multiply_adds(multiply_adds * (sizeof(T) / sizeof(float)));
-}
-
-// Patches with so few values in a row are gathered along the positions instead.
-bool tap_major(const PatchGrid& grid, int64_t channels) { return grid.taps_width * channels < 8; }
-
-// ---- forward and data gradient -----------------------------------------------------------------
-
 // One product of patches with weights: all of a forward pass, or one phase of a data gradient.
 struct PatchProduct {
   PatchGrid grid;
-  int64_t result_height = 0,
-          result_width = 0;  // the images of the result, and the pixels in it that are computed:
+  int64_t result_height = 0, result_width = 0;
+  // The pixels of the result that are computed: each `every`-th from `first` on.
   int64_t first_height = 0, first_width = 0, every_height = 1, every_width = 1;
-  std::vector<int64_t> taps_height,
-      taps_width;  // which r and s of the weights, in the order of the grid's taps
+  // Which r and s of the weights, in the order of the grid's taps.
+  std::vector<int64_t> taps_height, taps_width;
   size_t packed_offset = 0;
 
   bool whole() const { return every_height == 1 && every_width == 1; }
@@ -96,13 +69,7 @@ class PatchConvolution : public Convolution<T>::Implementation {
 
   void add_forward() {
     PatchProduct p;
-    p.grid.height = shape_.height, p.grid.width = shape_.width, p.grid.channels = shape_.channels;
-    p.grid.positions_height = shape_.output_height(),
-    p.grid.positions_width = shape_.output_width();
-    p.grid.taps_height = shape_.kernel_height, p.grid.taps_width = shape_.kernel_width;
-    p.grid.step_height = shape_.stride_height, p.grid.step_width = shape_.stride_width;
-    p.grid.offset_height = -shape_.padding_height, p.grid.offset_width = -shape_.padding_width;
-    p.grid.tap_height = shape_.dilation_height, p.grid.tap_width = shape_.dilation_width;
+    p.grid = output_grid(shape_);
     p.result_height = p.grid.positions_height, p.result_width = p.grid.positions_width;
     products_.push_back(p);
   }
@@ -177,10 +144,9 @@ class PatchConvolution : public Convolution<T>::Implementation {
       const int64_t row = padded_row<T>(depth(p)), positions = shape_.batch * p.grid.positions();
       if (positions == 0) continue;
       // 42 rows are whole tiles on every instruction set.
-      const int64_t fitting =
-          kPanelBytes / (std::max<int64_t>(row, 64) * static_cast<int64_t>(sizeof(T)));
-      const int64_t panels = (positions + std::max<int64_t>(fitting / 42, 1) * 42 - 1) /
-                             (std::max<int64_t>(fitting / 42, 1) * 42);
+      const int64_t row_bytes = std::max<int64_t>(row, 64) * static_cast<int64_t>(sizeof(T));
+      const int64_t most = std::max<int64_t>(kPanelBytes / row_bytes / 42, 1) * 42;
+      const int64_t panels = (positions + most - 1) / most;
       for (int64_t i = 0; i < panels; ++i) {
         const int64_t begin = positions * i / panels, end = positions * (i + 1) / panels;
         tasks_.push_back({&p, begin, end - begin});
@@ -294,137 +260,17 @@ class PatchConvolution : public Convolution<T>::Implementation {
   WeightVersion kept_;
 };
 
-// ---- weight gradient ---------------------------------------------------------------------------
-
-template <typename T>
-class PatchWeightGradient : public Convolution<T>::Implementation {
- public:
-  explicit PatchWeightGradient(const ConvShape& shape)
-      : shape_(shape), chunks_(shape.batch, kWeightGradientChunks) {
-    grid_.height = shape.height, grid_.width = shape.width, grid_.channels = shape.channels;
-    grid_.positions_height = shape.output_height(), grid_.positions_width = shape.output_width();
-    grid_.taps_height = shape.kernel_height, grid_.taps_width = shape.kernel_width;
-    grid_.step_height = shape.stride_height, grid_.step_width = shape.stride_width;
-    grid_.offset_height = -shape.padding_height, grid_.offset_width = -shape.padding_width;
-    grid_.tap_height = shape.dilation_height, grid_.tap_width = shape.dilation_width;
-
-    // A task has one chunk of the batch and some rows of taps: one, or all of them where that is
-    // little.
-    const int64_t line = grid_.taps_width * shape.group_channels();
-    rows_per_task_ = line * grid_.taps_height <= 32 ? grid_.taps_height : 1;
-    task_rows_ = grid_.taps_height / rows_per_task_;
-    depth_ = std::clamp<int64_t>(
-        2 * kPanelBytes /
-            (std::max<int64_t>(rows_per_task_ * line, 1) * static_cast<int64_t>(sizeof(T))),
-        32, kGemmDepth);
-    slot_bytes_ = round_up(
-        static_cast<size_t>(depth_ * padded_row<T>(rows_per_task_ * line)) * sizeof(T), 64);
-    partial_bytes_ = round_up(static_cast<size_t>(weights()) * sizeof(T), 64);
-    slots_ = static_cast<int>(std::min<int64_t>(thread_slots(), std::max<int64_t>(tasks(), 1)));
-    nanoseconds_ = product_nanoseconds<T>(static_cast<double>(weights()) *
-                                          static_cast<double>(shape.batch * grid_.positions()));
-  }
-
-  ConvRoute route() const override { return ConvRoute::own; }
-  size_t scratch_bytes() const override {
-    return chunks_.count * partial_bytes_ + slots_ * slot_bytes_;
-  }
-
-  void run(const T* x, const T* g, const T*, T* dw, void* scratch, WeightVersion) override {
-    char* patches = static_cast<char*>(scratch) + chunks_.count * partial_bytes_;
-    parallel_for(
-        tasks(), nanoseconds_,
-        [&](int64_t task, int slot) {
-          T* partial = reinterpret_cast<T*>(static_cast<char*>(scratch) +
-                                            task / (task_rows_ * shape_.groups) * partial_bytes_);
-          run_task(task, x, g, partial, reinterpret_cast<T*>(patches + slot * slot_bytes_));
-        },
-        slots_);
-    add_up(static_cast<const char*>(scratch), dw);
-  }
-
- private:
-  int64_t weights() const { return shape_.filters * taps_channels(); }
-  int64_t taps_channels() const {
-    return shape_.kernel_height * shape_.kernel_width * shape_.group_channels();
-  }
-  int64_t tasks() const { return chunks_.count * task_rows_ * shape_.groups; }
-
-  // partial: (groups, R S C / groups, K / groups) of one chunk
-  void run_task(int64_t task, const T* x, const T* g, T* partial, T* patches) const {
-    const int64_t chunk = task / (task_rows_ * shape_.groups),
-                  group = task / task_rows_ % shape_.groups,
-                  rows = task % task_rows_ * rows_per_task_;
-    const int64_t channels = shape_.group_channels(), filters = shape_.group_filters();
-    const int64_t line = grid_.taps_width * channels;
-    const int64_t begin = chunks_.begin(chunk) * grid_.positions();
-    const int64_t positions = chunks_.images(chunk) * grid_.positions();
-    partial += (group * taps_channels() + rows * line) * filters;
-    GemmShape s;
-    s.m = rows_per_task_ * line, s.n = filters, s.ldb = shape_.filters;
-    if (positions == 0) std::fill(partial, partial + s.m * s.n, T(0));
-    for (int64_t i = 0; i < positions; i += depth_) {
-      s.k = std::min(depth_, positions - i);
-      s.accumulate = i > 0;
-      const T* a = patches;
-      if (grid_.pointwise()) {
-        s.transpose_a = true;
-        s.lda = shape_.channels;
-        a = x + (begin + i) * shape_.channels + group * channels;
-      } else if (tap_major(grid_, channels)) {
-        gather_patches_tap_major(grid_, x, begin + i, s.k, group * channels, channels, rows,
-                                 rows + rows_per_task_, patches);
-      } else {
-        s.transpose_a = true;
-        s.lda = padded_row<T>(s.m);
-        gather_patches_position_major(grid_, x, begin + i, s.k, group * channels, channels, rows,
-                                      rows + rows_per_task_, s.lda, patches);
-      }
-      gemm_serial<T>(s, a, g + (begin + i) * shape_.filters + group * filters, nullptr, partial);
-    }
-  }
-
-  // dw (K, R S C / groups) = the sum of the chunks' partials in order, transposed.
-  void add_up(const char* partials, T* dw) const {
-    constexpr int64_t block = 16;
-    const int64_t filters = shape_.group_filters(), columns = taps_channels();
-    const int64_t blocks = (columns + block - 1) / block;
-    const double bytes = static_cast<double>((chunks_.count + 1) * weights()) * sizeof(T);
-    parallel_for(shape_.groups * blocks, nanoseconds_for_bytes(bytes), [&](int64_t task) {
-      const int64_t group = task / blocks, begin = task % blocks * block,
-                    end = std::min(begin + block, columns);
-      for (int64_t k_begin = 0; k_begin < filters; k_begin += block) {
-        const int64_t k_end = std::min(k_begin + block, filters);
-        for (int64_t j = begin; j < end; ++j) {
-          T sum[block] = {};
-          for (int64_t chunk = 0; chunk < chunks_.count; ++chunk) {
-            const T* partial = reinterpret_cast<const T*>(partials + chunk * partial_bytes_) +
-                               (group * columns + j) * filters;
-            for (int64_t k = k_begin; k < k_end; ++k) sum[k - k_begin] += partial[k];
-          }
-          for (int64_t k = k_begin; k < k_end; ++k)
-            dw[(group * filters + k) * columns + j] = sum[k - k_begin];
-        }
-      }
-    });
-  }
-
-  const ConvShape shape_;
-  const BatchChunks chunks_;
-  PatchGrid grid_;
-  int64_t rows_per_task_ = 1, task_rows_ = 1;  // of taps
-  int64_t depth_ = 0;                          // positions of one product
-  size_t slot_bytes_ = 0, partial_bytes_ = 0;
-  int slots_ = 1;
-  double nanoseconds_ = 0;
-};
-
 }  // namespace
 
 template <typename T>
 std::unique_ptr<typename Convolution<T>::Implementation> make_own_convolution(
     const ConvShape& shape, ConvPass pass) {
-  if (pass == ConvPass::weight_gradient) return std::make_unique<PatchWeightGradient<T>>(shape);
+  // With fewer channels a vector of them would be mostly empty.
+  constexpr int64_t narrow = 8;
+  if (pass == ConvPass::weight_gradient) return make_own_weight_gradient<T>(shape);
+  if (pass == ConvPass::data_gradient && shape.group_channels() < narrow) {
+    return make_narrow_data_gradient<T>(shape);
+  }
   return std::make_unique<PatchConvolution<T>>(shape, pass);
 }
 

@@ -26,6 +26,40 @@ struct Inside {
   }
 };
 
+// Positions in one line of one image.
+struct Run {
+  int64_t image, u, v;    // the first of them
+  int64_t first, length;  // counted from `begin`
+};
+
+// Cuts positions [begin, begin + count) into runs, in order.
+template <typename Body>
+void for_each_run(const PatchGrid& grid, int64_t begin, int64_t count, const Body& body) {
+  Run run{begin / grid.positions(), begin % grid.positions() / grid.positions_width,
+          begin % grid.positions_width, 0, 0};
+  for (; run.first < count; run.first += run.length) {
+    run.length = std::min(count - run.first, grid.positions_width - run.v);
+    body(run);
+    run.v = 0;
+    if (++run.u == grid.positions_height) run.u = 0, ++run.image;
+  }
+}
+
+// What a run sees at one tap: position j of it the pixel `pixel` plus j steps, if begin <= j < end.
+struct PixelRun {
+  int64_t pixel, begin, end;
+  int64_t step;  // in values
+  PixelRun(const PatchGrid& grid, const Run& run, int64_t r, int64_t s) {
+    const int64_t h = run.u * grid.step_height + grid.offset_height + r * grid.tap_height;
+    const int64_t w = run.v * grid.step_width + grid.offset_width + s * grid.tap_width;
+    const int64_t width = h < 0 || h >= grid.height ? 0 : grid.width;
+    const Inside inside(w, grid.step_width, run.length, width);
+    pixel = (run.image * grid.height + h) * grid.width + w;
+    begin = inside.first, end = inside.last;
+    step = grid.step_width * grid.channels;
+  }
+};
+
 }  // namespace
 
 template <typename T>
@@ -71,42 +105,54 @@ template <typename T>
 void gather_patches_tap_major(const PatchGrid& grid, const T* source, int64_t begin, int64_t count,
                               int64_t channel, int64_t channels, int64_t tap_begin, int64_t tap_end,
                               T* patches) {
-  const int64_t step = grid.step_width * grid.channels;
-  int64_t image = begin / grid.positions(), u = begin % grid.positions() / grid.positions_width,
-          v = begin % grid.positions_width;
-  for (int64_t i = 0; i < count;) {  // one line of positions after the other
-    const int64_t run = std::min(count - i, grid.positions_width - v);
+  for_each_run(grid, begin, count, [&](const Run& run) {
     for (int64_t r = tap_begin; r < tap_end; ++r) {
-      const int64_t h = u * grid.step_height + grid.offset_height + r * grid.tap_height;
       for (int64_t s = 0; s < grid.taps_width; ++s) {
-        const int64_t w = v * grid.step_width + grid.offset_width + s * grid.tap_width;
-        // The positions of the run that see the inside of the image at this tap.
-        const Inside inside(w, grid.step_width, run, h < 0 || h >= grid.height ? 0 : grid.width);
-        int64_t from = ((image * grid.height + h) * grid.width + w) * grid.channels + channel;
-        T* to = patches + ((r - tap_begin) * grid.taps_width + s) * channels * count + i;
+        const PixelRun seen(grid, run, r, s);
+        int64_t from = seen.pixel * grid.channels + channel;
+        T* to = patches + ((r - tap_begin) * grid.taps_width + s) * channels * count + run.first;
         for (int64_t c = 0; c < channels; ++c, ++from, to += count) {
-          std::fill(to, to + inside.first, T(0));
-          if (step == 1) {
-            copy_values(source + (from + inside.first), inside.last - inside.first,
-                        to + inside.first);
+          std::fill(to, to + seen.begin, T(0));
+          if (seen.step == 1) {
+            copy_values(source + (from + seen.begin), seen.end - seen.begin, to + seen.begin);
           } else {
-            for (int64_t j = inside.first; j < inside.last; ++j) to[j] = source[from + j * step];
+            for (int64_t j = seen.begin; j < seen.end; ++j) to[j] = source[from + j * seen.step];
           }
-          std::fill(to + inside.last, to + run, T(0));
+          std::fill(to + seen.end, to + run.length, T(0));
         }
       }
     }
-    i += run;
-    v = 0;
-    if (++u == grid.positions_height) u = 0, ++image;
-  }
+  });
+}
+
+template <typename T>
+void add_to_patches_tap_major(const PatchGrid& grid, const T* patches, int64_t begin, int64_t count,
+                              int64_t channel, int64_t channels, T* target) {
+  for_each_run(grid, begin, count, [&](const Run& run) {
+    for (int64_t r = 0; r < grid.taps_height; ++r) {
+      for (int64_t s = 0; s < grid.taps_width; ++s) {
+        const PixelRun seen(grid, run, r, s);
+        int64_t to = seen.pixel * grid.channels + channel;
+        const T* from = patches + (r * grid.taps_width + s) * channels * count + run.first;
+        for (int64_t c = 0; c < channels; ++c, ++to, from += count) {
+          if (seen.step == 1) {
+            for (int64_t j = seen.begin; j < seen.end; ++j) target[to + j] += from[j];
+          } else {
+            for (int64_t j = seen.begin; j < seen.end; ++j) target[to + j * seen.step] += from[j];
+          }
+        }
+      }
+    }
+  });
 }
 
 #define SLOPE_INSTANTIATE(T)                                                                       \
   template void gather_patches_position_major<T>(const PatchGrid&, const T*, int64_t, int64_t,     \
                                                  int64_t, int64_t, int64_t, int64_t, int64_t, T*); \
   template void gather_patches_tap_major<T>(const PatchGrid&, const T*, int64_t, int64_t, int64_t, \
-                                            int64_t, int64_t, int64_t, T*);
+                                            int64_t, int64_t, int64_t, T*);                        \
+  template void add_to_patches_tap_major<T>(const PatchGrid&, const T*, int64_t, int64_t, int64_t, \
+                                            int64_t, T*);
 SLOPE_INSTANTIATE(float)
 SLOPE_INSTANTIATE(double)
 #undef SLOPE_INSTANTIATE

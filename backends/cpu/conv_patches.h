@@ -40,4 +40,10 @@ void gather_patches_tap_major(const PatchGrid& grid, const T* source, int64_t be
                               int64_t channel, int64_t channels, int64_t tap_begin, int64_t tap_end,
                               T* patches);
 
+// The other way round: adds patches (taps * channels, count) to the pixels of target (N, H, W, C)
+// that they are patches of. Lines of positions are taken in order, and their taps in order.
+template <typename T>
+void add_to_patches_tap_major(const PatchGrid& grid, const T* patches, int64_t begin, int64_t count,
+                              int64_t channel, int64_t channels, T* target);
+
 }  // namespace slope::cpu

@@ -131,7 +131,7 @@ void pack_rows(const T* y, int64_t y_depth, int64_t depth, int64_t columns, T* p
 }
 
 // Packs one vector of columns (count of them real) of a Y that is contiguous along the depth, in
-// squares that are transposed in registers.
+// squares that are transposed in registers. The columns of the next vector are fetched meanwhile.
 template <typename T>
 void pack_columns(const T* y, int64_t y_column, int64_t depth, int64_t count, T* packed,
                   int64_t width) {
@@ -142,7 +142,10 @@ void pack_columns(const T* y, int64_t y_column, int64_t depth, int64_t count, T*
   if (count == lanes) {
     for (; p + lanes <= depth; p += lanes) {
 #pragma GCC unroll 16
-      for (int64_t i = 0; i < lanes; ++i) square[i] = S::load(y + i * y_column + p);
+      for (int64_t i = 0; i < lanes; ++i) {
+        square[i] = S::load(y + i * y_column + p);
+        __builtin_prefetch(y + (i + lanes) * y_column + p);
+      }
       transpose<T>(square);
 #pragma GCC unroll 16
       for (int64_t i = 0; i < lanes; ++i) S::store(packed + (p + i) * width, square[i]);
