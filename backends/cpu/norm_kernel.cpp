@@ -59,24 +59,120 @@ void centred_sums(int64_t rows, int64_t channels, const T* v, const T* mean, T* 
   }
 }
 
+template <int64_t width>
+struct Width {
+  static constexpr int64_t value = width;
+};
+constexpr bool narrow(int64_t width) {
+  return width == 1 || width == 2 || width == 4 || width == 8;
+}
+
+// Calls f with the width as a constant where groups are narrow, so that loops over them vectorise.
+template <typename F>
+inline __attribute__((always_inline)) void with_width(int64_t width, F&& f) {
+  switch (width) {
+    case 1:
+      return f(Width<1>{});
+    case 2:
+      return f(Width<2>{});
+    case 4:
+      return f(Width<4>{});
+    case 8:
+      return f(Width<8>{});
+  }
+}
+
 // Wide groups are first folded to 16 lanes, in the same order for every instruction set.
 template <typename T>
-void group_totals(int64_t groups, int64_t width, const T* values, double* totals) {
+double wide_total(int64_t width, const T* values, const T* weight) {
   constexpr int64_t lanes = 16;
-  for (int64_t g = 0; g < groups; ++g) {
-    const T* of_group = values + g * width;
-    double total = 0;
-    int64_t i = 0;
-    if (width >= 2 * lanes) {
-      T lane[lanes];
-      for (int64_t l = 0; l < lanes; ++l) lane[l] = of_group[l];
-      for (i = lanes; i + lanes <= width; i += lanes) {
-        for (int64_t l = 0; l < lanes; ++l) lane[l] += of_group[i + l];
-      }
-      for (int64_t l = 0; l < lanes; ++l) total += static_cast<double>(lane[l]);
+  const auto value = [&](int64_t i) { return weight ? values[i] * weight[i] : values[i]; };
+  double total = 0;
+  int64_t i = 0;
+  if (width >= 2 * lanes) {
+    T lane[lanes];
+    for (int64_t l = 0; l < lanes; ++l) lane[l] = value(l);
+    for (i = lanes; i + lanes <= width; i += lanes) {
+      for (int64_t l = 0; l < lanes; ++l) lane[l] += value(i + l);
     }
-    for (; i < width; ++i) total += static_cast<double>(of_group[i]);
-    totals[g] = total;
+    for (int64_t l = 0; l < lanes; ++l) total += static_cast<double>(lane[l]);
+  }
+  for (; i < width; ++i) total += static_cast<double>(value(i));
+  return total;
+}
+
+template <typename T>
+void group_totals(int64_t groups, int64_t width, const T* values, const T* weight, double* totals) {
+  if (!narrow(width)) {
+    for (int64_t g = 0; g < groups; ++g) {
+      totals[g] = wide_total(width, values + g * width, weight ? weight + g * width : nullptr);
+    }
+    return;
+  }
+  with_width(width, [&](auto constant) {
+    constexpr int64_t w = decltype(constant)::value;
+    SLOPE_EACH(int64_t g = 0; g < groups; ++g) {
+      double total = 0;
+      for (int64_t j = 0; j < w; ++j) {
+        const T value = values[g * w + j];
+        total += static_cast<double>(weight ? value * weight[g * w + j] : value);
+      }
+      totals[g] = total;
+    }
+  });
+}
+
+template <typename T>
+void spread(int64_t groups, int64_t width, const T* of_group, T* of_channel) {
+  if (!narrow(width)) {
+    for (int64_t g = 0; g < groups; ++g) {
+      T* to = of_channel + g * width;
+      SLOPE_EACH(int64_t j = 0; j < width; ++j) to[j] = of_group[g];
+    }
+    return;
+  }
+  with_width(width, [&](auto constant) {
+    constexpr int64_t w = decltype(constant)::value;
+    SLOPE_EACH(int64_t g = 0; g < groups; ++g) {
+      for (int64_t j = 0; j < w; ++j) of_channel[g * w + j] = of_group[g];
+    }
+  });
+}
+
+template <typename T>
+void moments(int64_t groups, double count, double epsilon, const double* totals,
+             const double* square_totals, T* mean, T* rstd) {
+  SLOPE_EACH(int64_t g = 0; g < groups; ++g) {
+    const double off = totals[g] / count;
+    const double variance = square_totals[g] / count - off * off;
+    const double positive = math::select(variance < 0, 0.0, variance);  // NaN stays
+    mean[g] = static_cast<T>(static_cast<double>(mean[g]) + off);
+    rstd[g] = static_cast<T>(1 / math::sqrt(positive + epsilon));
+  }
+}
+
+// dx = rstd (dn - mean(dn) - n mean(dn n)) with dn = weight dz and n = rstd (v - mean)
+template <typename T>
+void gradient_terms(int64_t groups, double count, const T* rstd, const double* totals,
+                    const double* product_totals, T* tilt, T* offset) {
+  SLOPE_EACH(int64_t g = 0; g < groups; ++g) {
+    const double r = static_cast<double>(rstd[g]), share = r / count;
+    tilt[g] = static_cast<T>(-share * r * r * product_totals[g]);
+    offset[g] = static_cast<T>(-share * totals[g]);
+  }
+}
+
+template <typename T>
+void affine(int64_t channels, const T* rstd, const T* weight, const T* bias, T* scale, T* shift) {
+  if (weight) {
+    SLOPE_EACH(int64_t c = 0; c < channels; ++c) scale[c] = rstd[c] * weight[c];
+  } else {
+    SLOPE_EACH(int64_t c = 0; c < channels; ++c) scale[c] = rstd[c];
+  }
+  if (bias) {
+    SLOPE_EACH(int64_t c = 0; c < channels; ++c) shift[c] = bias[c];
+  } else {
+    clear(channels, shift);
   }
 }
 
@@ -154,6 +250,10 @@ constexpr NormKernels<T> all() {
           .column_sums = column_sums<T>,
           .centred_sums = centred_sums<T>,
           .group_totals = group_totals<T>,
+          .spread = spread<T>,
+          .moments = moments<T>,
+          .gradient_terms = gradient_terms<T>,
+          .affine = affine<T>,
           .normalise = normalise<T>,
           .gradient_sums = gradient_sums<T>,
           .gradient_values = gradient_values<T>,

@@ -20,8 +20,22 @@ struct NormKernels {
   // would be zero, corrects it (Chan, Golub and LeVeque 1983).
   void (*centred_sums)(int64_t rows, int64_t channels, const T* v, const T* mean, T* sums,
                        T* squares);
-  // totals[g] = the sum of values[g * width .. (g + 1) * width)
-  void (*group_totals)(int64_t groups, int64_t width, const T* values, double* totals);
+  // From channels to groups of `width` channels and back.
+  // totals[g] = the sum of values[c] (times weight[c], unless weight is null) over the group
+  void (*group_totals)(int64_t groups, int64_t width, const T* values, const T* weight,
+                       double* totals);
+  // of_channel[c] = of_group[c / width]
+  void (*spread)(int64_t groups, int64_t width, const T* of_group, T* of_channel);
+  // Corrects mean by the totals of d and d^2, d = value - mean, over count values, and gives
+  // rstd = 1 / sqrt(variance + epsilon).
+  void (*moments)(int64_t groups, double count, double epsilon, const double* totals,
+                  const double* square_totals, T* mean, T* rstd);
+  // The terms of gradient_values for totals of weight * dz and of weight * dz * (v - mean).
+  void (*gradient_terms)(int64_t groups, double count, const T* rstd, const double* totals,
+                         const double* product_totals, T* tilt, T* offset);
+  // scale = rstd * weight and shift = bias, of each channel; weight and bias may be null
+  void (*affine)(int64_t channels, const T* rstd, const T* weight, const T* bias, T* scale,
+                 T* shift);
 
   // y = activation((v - mean) * scale + shift). y may be v.
   void (*normalise)(Activation activation, int64_t rows, int64_t channels, const T* v,
