@@ -1,6 +1,7 @@
 // Convolution, over conv.h, and pooling on the cpu backend.
 #include "core/ops/window.h"
 
+#include "backends/cpu/conv.h"
 #include "backends/cpu/cpu.h"
 #include "backends/cpu/isa.h"
 #include "backends/cpu/pool_kernel.h"
@@ -8,6 +9,84 @@
 
 namespace slope::cpu {
 namespace {
+
+// ---- convolution --------------------------------------------------------------------------------
+
+ConvShape conv_shape(const WindowSizes& z) {
+  return {.batch = z.batch,
+          .height = z.height,
+          .width = z.width,
+          .channels = z.channels,
+          .filters = z.filters,
+          .kernel_height = z.window_height,
+          .kernel_width = z.window_width,
+          .stride_height = z.stride[0],
+          .stride_width = z.stride[1],
+          .padding_height = z.padding[0],
+          .padding_width = z.padding[1],
+          .dilation_height = z.dilation[0],
+          .dilation_width = z.dilation[1],
+          .groups = z.groups};
+}
+
+// One pass of a convolution: the inputs of the call, then its output.
+template <typename T>
+class PreparedConvolution final : public Prepared {
+ public:
+  PreparedConvolution(const WindowSizes& z, ConvPass pass)
+      : convolution_(conv_shape(z), pass), pass_(pass) {}
+
+  size_t scratch_bytes() const override { return convolution_.scratch_bytes(); }
+  void run(const Argument* args, void* scratch) override {
+    const bool forward = pass_ == ConvPass::forward;
+    const T* bias = forward ? data<T>(args[2]) : nullptr;
+    convolution_.run(data<T>(args[0]), data<T>(args[1]), bias, data<T>(args[forward ? 3 : 2]),
+                     scratch, weight_version(args[1]));
+  }
+
+ private:
+  // Other weights are another storage, or another place in the same one: each gets a number of its
+  // own.
+  WeightVersion weight_version(const Argument& weights) {
+    if (!weights.storage) return {};
+    if (weights.data != data_ || weights.storage->id() != storage_) {
+      data_ = weights.data;
+      storage_ = weights.storage->id();
+      ++number_;
+    }
+    return {number_, weights.storage->version()};
+  }
+
+  Convolution<T> convolution_;
+  ConvPass pass_;
+  const void* data_ = nullptr;
+  uint64_t storage_ = 0, number_ = 0;
+};
+
+std::unique_ptr<Prepared> prepare_pass(Dtype dtype, const WindowSizes& z, ConvPass pass) {
+  if (z.channels == 0 || z.filters == 0) return nullptr;
+  return dispatch_float(dtype, [&]<typename T>() -> std::unique_ptr<Prepared> {
+    return std::make_unique<PreparedConvolution<T>>(z, pass);
+  });
+}
+
+std::unique_ptr<Prepared> prepare_conv2d(const Call& call) {
+  const WindowSizes z =
+      conv2d_sizes(call.in(0).shape(), call.in(1).shape(), call.as<Conv2dOptions>());
+  return prepare_pass(call.in(0).dtype(), z, ConvPass::forward);
+}
+
+std::unique_ptr<Prepared> prepare_data_gradient(const Call& call) {
+  const auto& [options, x_shape] = call.as<Conv2dGradient>();
+  const WindowSizes z = conv2d_sizes(x_shape, call.in(1).shape(), options);
+  return prepare_pass(call.in(0).dtype(), z, ConvPass::data_gradient);
+}
+
+std::unique_ptr<Prepared> prepare_weight_gradient(const Call& call) {
+  const auto& [options, w_shape] = call.as<Conv2dGradient>();
+  const WindowSizes z = conv2d_sizes(call.in(0).shape(), w_shape, options);
+  return prepare_pass(call.in(0).dtype(), z, ConvPass::weight_gradient);
+}
 
 // ---- pooling ------------------------------------------------------------------------------------
 
@@ -115,6 +194,9 @@ std::unique_ptr<Prepared> prepare_average_pool2d_gradient(const Call& call) {
 }  // namespace
 
 void add_window(KernelTable& table) {
+  table["conv2d"] = prepare_conv2d;
+  table["conv2d_data_gradient"] = prepare_data_gradient;
+  table["conv2d_weight_gradient"] = prepare_weight_gradient;
   table["max_pool2d"] = prepare_max_pool2d;
   table["max_pool2d_gradient"] = prepare_max_pool2d_gradient;
   table["max_pool2d_pick"] = prepare_max_pool2d_pick;

@@ -14,6 +14,22 @@ namespace {
 
 // ---- checks -------------------------------------------------------------------------------------
 
+// " For one image write ..", where only the batch axis is missing.
+std::string missing_batch_repair(const Shape& x, int rank) {
+  if (x.rank() != rank - 1) return "";
+  std::string list = "1";
+  for (const int64_t length : x) list += concat(", ", length);
+  return concat(" For one ", rank == 3 ? "sequence" : "image", " write x.reshape({", list, "}).");
+}
+
+// ", or use .groups = ..", where another number of groups would fit these weights.
+std::string groups_repair(const Shape& x, const Shape& w, const Conv2dOptions& options) {
+  const int64_t channels = x.back(), share = w.back();
+  if (options.groups != 1 || share < 2 || channels % share != 0) return "";
+  const int64_t groups = channels / share;
+  return groups > 1 && w[0] % groups == 0 ? concat(", or use .groups = ", groups) : "";
+}
+
 // Checks a convolution of x: (N, H, W, C) with w: (K, R, S, C / groups), or without H and R.
 // `arguments` shows both for the message.
 WindowSizes check_convolution(const char* where, const std::string& arguments, const Shape& x,
@@ -22,32 +38,28 @@ WindowSizes check_convolution(const char* where, const std::string& arguments, c
   const int rank = one_dimensional ? 3 : 4;
   if (x.rank() != rank) {
     throw ShapeError(concat(where, ": ", arguments, "; x has ", x.rank(), " axes, expected ", rank,
-                            ": ", one_dimensional ? "(N, W, C)." : "(N, H, W, C)."));
+                            one_dimensional ? ": (N, W, C)." : ": (N, H, W, C).",
+                            missing_batch_repair(x, rank)));
   }
   if (w.rank() != rank) {
-    throw ShapeError(concat(where, ": ", arguments, "; w has ", w.rank(), " axes, expected ", rank,
-                            ": ",
-                            one_dimensional ? "(K, S, C / groups)." : "(K, R, S, C / groups)."));
+    throw ShapeError(
+        concat(where, ": ", arguments, "; w has ", w.rank(), " axes, expected ", rank,
+               one_dimensional ? ": (K, S, C / groups)." : ": (K, R, S, C / groups)."));
   }
-  const int64_t channels = x.back();
-  if (options.groups < 1)
-    throw ValueError(concat(where, ": .groups = ", options.groups, ", expected at least 1."));
-  if (channels % options.groups != 0 || w[0] % options.groups != 0) {
+  const int64_t channels = x.back(), groups = options.groups;
+  if (groups < 1) throw ValueError(concat(where, ": .groups = ", groups, ", expected at least 1."));
+  if (channels % groups != 0 || w[0] % groups != 0) {
     throw ShapeError(concat(where, ": groups do not divide the channels: ", arguments, "; x axis ",
                             rank - 1, " is ", channels, ", w axis 0 is ", w[0],
-                            ", .groups = ", options.groups, ". Both must be multiples of it."));
+                            ", .groups = ", groups, ". Both must be multiples of it."));
   }
-  if (w.back() * options.groups != channels) {
-    const std::string repair = options.groups == 1 && w.back() > 0 && channels % w.back() == 0 &&
-                                       w[0] % (channels / w.back()) == 0 && channels != w.back() &&
-                                       w.back() > 1
-                                   ? concat("Build the layer with .in = ", channels,
-                                            ", or use .groups = ", channels / w.back(), ".")
-                                   : concat("Build the layer with .in = ", channels, ".");
+  if (w.back() * groups != channels) {
+    const std::string expected =
+        groups == 1 ? "" : concat(" with .groups = ", groups, ", expected ", channels / groups);
     throw ShapeError(concat(where, ": channels differ: ", arguments, "; x axis ", rank - 1, " is ",
-                            channels, ", w axis ", rank - 1, " is ", w.back(),
-                            options.groups == 1 ? "" : concat(" with .groups = ", options.groups),
-                            ". ", repair));
+                            channels, ", w axis ", rank - 1, " is ", w.back(), expected,
+                            ". Build the layer with .in = ", channels, groups_repair(x, w, options),
+                            "."));
   }
   const WindowSizes sizes =
       one_dimensional ? conv2d_sizes({x[0], 1, x[1], x[2]}, {w[0], 1, w[1], w[2]}, options)

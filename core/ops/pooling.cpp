@@ -83,7 +83,7 @@ Tensors max_pool2d_vjp(const Vjp& v) {
 }
 
 OutSpecs max_pool2d_gradient_shape(const Call& c) {
-  check_float(c, {"g"});
+  check_float(c, {"g", "taps"}, 0, 0);
   const auto& [options, shape] = c.as<PoolGradient>();
   const std::string arguments = concat(describe_arguments(c, {"g", "taps"}), ", x_shape ", shape);
   check_taps(c, arguments);
@@ -94,7 +94,7 @@ OutSpecs max_pool2d_gradient_shape(const Call& c) {
 }
 
 OutSpecs max_pool2d_pick_shape(const Call& c) {
-  check_float(c, {"u"}, 0, 0);
+  check_float(c, {"u", "taps"}, 0, 0);
   const std::string arguments = describe_arguments(c, {"u", "taps"});
   check_taps(c, arguments);
   const WindowSizes z = check_pool(c.op.name, "u", arguments, c.in(0).shape(), c.as<PoolOptions>());
