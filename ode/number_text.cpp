@@ -41,6 +41,7 @@ std::string number_text(double value) {
   std::string best = shortest(value, std::chars_format::fixed);
   const std::string scientific = shortest(value, std::chars_format::scientific);
   if (scientific.size() < best.size()) best = scientific;
+  if (best.size() <= 8) return best;
   for (int below = 2; below <= 999; ++below) {
     const double above = std::round(value * below);
     if (std::abs(above) > 999 || above / below != value) continue;

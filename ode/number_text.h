@@ -11,7 +11,8 @@ namespace slope::ode {
 // finite.
 std::optional<double> parse_number(std::string_view text);
 
-// The shortest text that parse_number reads back to the same bits: "0.25", "1e-3", "1/3".
+// The text that a person would write and parse_number reads back to the same bits: "0.25", "1e-3",
+// and a fraction where the decimals would not end: "1/3".
 std::string number_text(double value);
 
 }  // namespace slope::ode

@@ -134,7 +134,7 @@ std::string solver_word(const Solver& solver) {
   const auto* adaptive = std::get_if<Adaptive>(&solver.stepping);
   if (!adaptive) return name;
   std::string word = concat(name, "@", number_text(adaptive->rtol));
-  if (adaptive->atol != adaptive->rtol) word += "," + number_text(adaptive->atol);
+  if (adaptive->atol != adaptive->rtol) word = concat(word, ",", number_text(adaptive->atol));
   return word + controller_text(adaptive->controller);
 }
 
