@@ -24,19 +24,17 @@ void check_combine(const Call& c, int first_slope) {
     throw DtypeError(concat(c.op.name, ": slopes[0] ", describe(like),
                             " must be float32 or float64. Write cast(k, Dtype::f32)."));
   }
-  const auto check_like = [&](const std::string& what, const Tensor& x) {
-    if (x.shape() != like.shape()) {
-      throw ShapeError(concat(c.op.name, ": ", what, ' ', describe(x), ", slopes[0] ",
-                              describe(like), "; y and all slopes must have the same shape."));
-    }
-    if (x.dtype() != like.dtype()) {
-      throw DtypeError(concat(c.op.name, ": ", what, ' ', describe(x), ", slopes[0] ",
-                              describe(like), "; y and all slopes must have the same dtype."));
-    }
-  };
-  if (c.has(0)) check_like("y", c.in(0));
-  for (int i = first_slope; i < c.count(); ++i) {
-    check_like(concat("slopes[", i - first_slope, "]"), c.in(i));
+  for (int i = 0; i < c.count(); i = i == 0 ? first_slope : i + 1) {
+    if (!c.has(i)) continue;
+    const Tensor& x = c.in(i);
+    const bool same_shape = x.shape() == like.shape();
+    if (same_shape && x.dtype() == like.dtype()) continue;
+    const std::string which = i == 0 ? "y" : concat("slopes[", i - first_slope, "]");
+    const std::string text =
+        concat(c.op.name, ": ", which, ' ', describe(x), ", slopes[0] ", describe(like),
+               "; y and all slopes must have the same ", same_shape ? "dtype." : "shape.");
+    if (same_shape) throw DtypeError(text);
+    throw ShapeError(text);
   }
   if (!c.has(1)) return;
   const Tensor& h = c.in(1);
