@@ -40,7 +40,7 @@ const std::vector<Layer> kLayers = {
      "Gradients belong to ode/gradient.*, implicit.*, event.* or regularize.*, modules to "
      "ode/layer.*. " +
          kTakeAFunction},
-    {"ode/gradient.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
+    {"ode/gradient", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/implicit.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/event.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/regularize.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
