@@ -4,10 +4,10 @@
 
 #include <string_view>
 
-namespace slope::data {
+namespace slope::nn {
 
 // The bytes of a file by its path under data/, e.g. "mnist/train-images-idx3-ubyte.gz"; empty when
 // this build does not carry it.
 std::string_view embedded_file(std::string_view name);
 
-}  // namespace slope::data
+}  // namespace slope::nn

@@ -4,4 +4,4 @@
 
 #include <slope/nn/data/embedded.h>
 
-int main() { return slope::data::embedded_file("no such file").empty() ? 0 : 1; }
+int main() { return slope::nn::embedded_file("no such file").empty() ? 0 : 1; }
