@@ -5,6 +5,9 @@ if(bench_sources AND NOT benchmark_FOUND)
   message(STATUS "Google Benchmark not found: bench/ is not built")
   set(bench_sources)
 endif()
+# The flags of the kernels (isa_kernels.cmake), for the benchmark that has kernels of its own.
+set_source_files_properties(${PROJECT_SOURCE_DIR}/bench/scalar_bench.cpp
+                            PROPERTIES COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math")
 foreach(source IN LISTS bench_sources)
   get_filename_component(name ${source} NAME_WE)
   add_executable(${name} ${source})

@@ -106,19 +106,23 @@ ERF_SLOPE = 2 / mp.sqrt(mp.pi)
 
 
 def log_cubic(f):
-    return (mp.log1p(f) - f + f * f / 2) / f**3
+    return 2 * (mp.log1p(f) - f + f * f / 2) / f**3
 
 
 # name, argument, what it approximates, accuracy of what, target, weight, interval, terms per type
 POLYNOMIALS = [
     ("exp_tail", "r", "(e^r - 1 - r) / r^2 for |r| <= ln(2) / 2", "e^r - 1",
-     exp_tail, lambda r: r * r / abs(mp.expm1(r)), -LN2 / 2, LN2 / 2, {FLOAT: 5, DOUBLE: 10}),
-    ("log_cubic", "f", "(log(1 + f) - f + f^2 / 2) / f^3 for 1 + f in [sqrt(1/2), sqrt(2)]",
-     "log(1 + f)", log_cubic, lambda f: abs(f**3 / mp.log1p(f)), SQRT_HALF - 1, mp.sqrt(2) - 1,
+     exp_tail, lambda r: r * r / abs(mp.expm1(r)), -LN2 / 2, LN2 / 2, {FLOAT: 5, DOUBLE: 11}),
+    ("log_cubic", "f", "(log(1 + f) - f + f^2 / 2) / (f^3 / 2) for 1 + f in [sqrt(1/2), sqrt(2)]",
+     "log(1 + f)", log_cubic, lambda f: abs(f**3 / 2 / mp.log1p(f)), SQRT_HALF - 1, mp.sqrt(2) - 1,
      {FLOAT: 8}),
+    ("unit_log_cubic", "e", "the same for e in [0, 1]", "log(1 + e)", log_cubic,
+     lambda e: e**3 / 2 / mp.log1p(e), mpf(0), mpf(1), {FLOAT: 8}),
     ("log_series", "z", "(log((1 + s) / (1 - s)) - 2 s) / s^3 with z = s^2, s = f / (2 + f), f as above",
      "the logarithm", log_series, lambda z: z / atanh_over_s(z), mpf(0), S2, {DOUBLE: 7}),
-    ("log_series_rest", "z", "(log_series(z) - 2/3) / z for the same z", "the logarithm",
+    ("unit_log_series", "z", "the same for f in [0, 1]", "the logarithm",
+     log_series, lambda z: z / atanh_over_s(z), mpf(0), mpf(1) / 9, {DOUBLE: 10}),
+    ("log_series_rest", "z", "(log_series(z) - 2/3) / z for f as in log_cubic", "the logarithm",
      pow_series, lambda z: z * z / atanh_over_s(z), mpf(0), S2, {DOUBLE: 8}),
     ("sin_tail", "z", "(sin(r) - r) / r^3 with z = r^2, |r| <= pi / 4", "the sine",
      sin_tail, lambda z: z / (1 + z * sin_tail(z)), mpf(0), QUARTER**2, {FLOAT: 3, DOUBLE: 6}),
@@ -137,11 +141,11 @@ POLYNOMIALS = [
 ]
 
 HEAD = """\
-// Polynomials behind the functions of scalar.h. Written by scripts/scalar_polynomials.py; do not edit.
+// Polynomials behind the functions of scalar.h, written by scripts/scalar_polynomials.py.
 //
 // Each is the polynomial with the smallest largest error on its interval (Remez), its coefficients
-// rounded to the type one after the other. "within" is the error of the function that the polynomial
-// serves, relative, before any rounding in its evaluation; a float has 24 bits, a double 53.
+// rounded to the type one after the other. "within" is the relative error of the function that the
+// polynomial serves, before any rounding in its evaluation; a float has 24 bits, a double 53.
 #pragma once
 
 #include "core/ops/scalar_arithmetic.h"

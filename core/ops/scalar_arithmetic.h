@@ -6,25 +6,29 @@
 
 #include <math.h>
 
-#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <limits>
 
 #ifdef __CUDACC__
-#define SLOPE_SCALAR_INLINE static __host__ __device__ __forceinline__
+#define SLOPE_SCALAR_MEMBER __host__ __device__ __forceinline__
 #else
-#define SLOPE_SCALAR_INLINE static inline __attribute__((always_inline))
+#define SLOPE_SCALAR_MEMBER inline __attribute__((always_inline))
 #endif
+#define SLOPE_SCALAR_INLINE static SLOPE_SCALAR_MEMBER
 
 namespace slope::math {
 
 // ---- a * b + c ----------------------------------------------------------------------------------
 
+// A file that changes its instruction set by #pragma says so itself: g++ 12 defines no __FMA__
+// then.
+#ifndef SLOPE_SCALAR_FUSED
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__CUDA_ARCH__)
 #define SLOPE_SCALAR_FUSED 1
 #else
 #define SLOPE_SCALAR_FUSED 0
+#endif
 #endif
 
 // a * b + c, in one rounding where the machine can. Written out instead of left to the compiler
@@ -45,7 +49,8 @@ SLOPE_SCALAR_INLINE double mul_add(double a, double b, double c) {
 }
 
 // c0 + c1 x + c2 x^2 + ..., as (c0 + c1 x) + x^2 ((c2 + c3 x) + x^2 (...)): as many operations as
-// Horner's rule plus one, and half as many that wait for another.
+// Horner's rule plus one, and half as many that wait for another. (In fours it would be slower
+// again.)
 template <std::floating_point T>
 SLOPE_SCALAR_INLINE T polynomial_in_pairs(T, T, T c0) {
   return c0;
@@ -83,26 +88,51 @@ struct Layout<double> {
 template <class T>
 using Word = typename Layout<T>::Word;
 
+// (the builtin behind std::bit_cast, which would be a function of its own in an unoptimised build)
 template <std::floating_point T>
-SLOPE_SCALAR_INLINE Word<T> bits_of(T x) {
-  return std::bit_cast<Word<T>>(x);
+SLOPE_SCALAR_INLINE constexpr Word<T> bits_of(T x) {
+  return __builtin_bit_cast(Word<T>, x);
 }
 template <std::floating_point T>
-SLOPE_SCALAR_INLINE T from_bits(Word<T> bits) {
-  return std::bit_cast<T>(bits);
+SLOPE_SCALAR_INLINE constexpr T from_bits(Word<T> bits) {
+  return __builtin_bit_cast(T, bits);
 }
 
 template <class T>
-inline constexpr T infinity = std::numeric_limits<T>::infinity();
+inline constexpr Word<T> kSignBit = Word<T>(1) << (8 * sizeof(T) - 1);
 template <class T>
-inline constexpr T not_a_number = std::numeric_limits<T>::quiet_NaN();
+inline constexpr T kInfinity = std::numeric_limits<T>::infinity();
 template <class T>
-inline constexpr Word<T> sign_bit = Word<T>(1) << (8 * sizeof(T) - 1);
+inline constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
+template <class T>
+inline constexpr T kSmallestNormal = std::numeric_limits<T>::min();
+// Below this size 1 + x rounds to 1, and x^2 / 2 is nothing beside x.
+template <class T>
+inline constexpr T kNegligible = std::numeric_limits<T>::epsilon() / 4;
+// 2^(mantissa bits): from here on every number is an integer, from twice that an even one.
+template <class T>
+inline constexpr T kIntegersFrom = T(Word<T>(1) << Layout<T>::mantissa_bits);
+// Adding it rounds a small number to the nearest integer and leaves that integer, negative ones in
+// two's complement, in the low bits of the sum.
+template <class T>
+inline constexpr T kRounder = T(1.5) * kIntegersFrom<T>;
+
+template <std::floating_point T>
+SLOPE_SCALAR_INLINE T abs(T x) {
+  return from_bits<T>(bits_of(x) & ~kSignBit<T>);
+}
 
 // magnitude >= 0 or NaN, with the sign bit of x
 template <std::floating_point T>
 SLOPE_SCALAR_INLINE T with_sign_of(T magnitude, T x) {
-  return from_bits<T>(bits_of(magnitude) | (bits_of(x) & sign_bit<T>));
+  return from_bits<T>(bits_of(magnitude) | (bits_of(x) & kSignBit<T>));
+}
+
+// The integer nearest to x, for 0 <= x < kIntegersFrom
+template <std::floating_point T>
+SLOPE_SCALAR_INLINE T nearest_integer(T x) {
+  const T shifted = x + kIntegersFrom<T>;
+  return shifted - kIntegersFrom<T>;
 }
 
 // 2^(biased - bias), for 0 < biased < 2 bias + 1. Higher bits of biased fall off.
@@ -111,10 +141,13 @@ SLOPE_SCALAR_INLINE T power_of_two(Word<T> biased) {
   return from_bits<T>(biased << Layout<T>::mantissa_bits);
 }
 
-// 1.5 * 2^(mantissa bits). Adding it rounds a small number to the nearest integer and leaves that
-// integer, negative ones in two's complement, in the low bits of the sum.
-template <class T>
-inline constexpr T kRounder = T(3) * T(Word<T>(1) << (Layout<T>::mantissa_bits - 1));
+// x, or the nearest bound; NaN stays. Both comparisons are with x itself: comparing one result with
+// the other bound lets g++ thread jumps through it, and the vector code grows by half.
+template <std::floating_point T>
+SLOPE_SCALAR_INLINE T clamp_between(T bottom, T x, T top) {
+  const T below_top = x > top ? top : x;
+  return x < bottom ? bottom : below_top;
+}
 
 // ---- more than one number's precision -----------------------------------------------------------
 

@@ -1,8 +1,8 @@
-// Polynomials behind the functions of scalar.h. Written by scripts/scalar_polynomials.py; do not edit.
+// Polynomials behind the functions of scalar.h, written by scripts/scalar_polynomials.py.
 //
 // Each is the polynomial with the smallest largest error on its interval (Remez), its coefficients
-// rounded to the type one after the other. "within" is the error of the function that the polynomial
-// serves, relative, before any rounding in its evaluation; a float has 24 bits, a double 53.
+// rounded to the type one after the other. "within" is the relative error of the function that the
+// polynomial serves, before any rounding in its evaluation; a float has 24 bits, a double 53.
 #pragma once
 
 #include "core/ops/scalar_arithmetic.h"
@@ -17,22 +17,31 @@ SLOPE_SCALAR_INLINE float exp_tail(float r) {
      4.9999997e-1f,  1.6666539e-1f, 4.16677557e-2f,
     8.36712215e-3f, 1.38357084e-3f);
 }
-// double: e^r - 1 within 2^-54.3
+// double: e^r - 1 within 2^-60.7
 SLOPE_SCALAR_INLINE double exp_tail(double r) {
   return polynomial(r,
-    5.0000000000000056e-1, 1.6666666666666621e-1, 4.1666666666572365e-2,
-    8.3333333333598901e-3, 1.3888888933011963e-3, 1.9841269804743666e-4,
-    2.4801503352880547e-5, 2.7557317353822035e-6, 2.7626847394450732e-7,
-     2.508440356080997e-8);
+                   5.0e-1, 1.6666666666666677e-1, 4.1666666666666692e-2,
+     8.333333333321747e-3, 1.3888888888883644e-3, 1.9841269885290539e-4,
+    2.4801587297188903e-5, 2.7557245237619394e-6, 2.7557320229591778e-7,
+    2.5108684216052497e-8,  2.089410643612589e-9);
 }
 
-// (log(1 + f) - f + f^2 / 2) / f^3 for 1 + f in [sqrt(1/2), sqrt(2)]
+// (log(1 + f) - f + f^2 / 2) / (f^3 / 2) for 1 + f in [sqrt(1/2), sqrt(2)]
 // float: log(1 + f) within 2^-27.3
 SLOPE_SCALAR_INLINE float log_cubic(float f) {
   return polynomial(f,
-     3.33333313e-1f, -2.50008225e-1f,  2.00012624e-1f,
-    -1.66233227e-1f,  1.42008245e-1f, -1.31596282e-1f,
-     1.27690494e-1f, -7.64622167e-2f);
+     6.66666627e-1f, -5.00016451e-1f,  4.00025249e-1f,
+    -3.32466453e-1f,   2.8401649e-1f, -2.63192564e-1f,
+     2.55380988e-1f, -1.52924433e-1f);
+}
+
+// the same for e in [0, 1]
+// float: log(1 + e) within 2^-27.0
+SLOPE_SCALAR_INLINE float unit_log_cubic(float e) {
+  return polynomial(e,
+      6.6664499e-1f, -4.99501556e-1f,  3.95483494e-1f,
+    -3.11379761e-1f,  2.20480174e-1f, -1.21817157e-1f,
+     4.37352248e-2f, -7.35105854e-3f);
 }
 
 // (log((1 + s) / (1 - s)) - 2 s) / s^3 with z = s^2, s = f / (2 + f), f as above
@@ -44,7 +53,17 @@ SLOPE_SCALAR_INLINE double log_series(double z) {
     1.4795364588827056e-1);
 }
 
-// (log_series(z) - 2/3) / z for the same z
+// the same for f in [0, 1]
+// double: the logarithm within 2^-59.4
+SLOPE_SCALAR_INLINE double unit_log_series(double z) {
+  return polynomial(z,
+    6.6666666666666308e-1, 4.0000000000155916e-1, 2.8571428548009364e-1,
+    2.2222223960808585e-1, 1.8181744213896747e-1, 1.5386554288853929e-1,
+    1.3301040991956797e-1, 1.2105602657870029e-1, 8.3420078916595017e-2,
+    1.7015406761828247e-1);
+}
+
+// (log_series(z) - 2/3) / z for f as in log_cubic
 // double: the logarithm within 2^-73.5
 SLOPE_SCALAR_INLINE double log_series_rest(double z) {
   return polynomial(z,
