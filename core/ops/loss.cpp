@@ -70,25 +70,26 @@ Tensor along(const Op& op, const Tensor& x, int axis) {
 // ---- cross-entropy ------------------------------------------------------------------------------
 
 void check_logits_and_labels(const Call& c, const Tensor& logits, const Tensor& labels) {
-  const std::string got =
-      concat(c.op.name, ": logits ", describe(logits), ", labels ", describe(labels));
+  const auto got = [&] {
+    return concat(c.op.name, ": logits ", describe(logits), ", labels ", describe(labels));
+  };
   if (!is_float(logits.dtype())) {
-    throw DtypeError(concat(got, "; logits must be float32 or float64."));
+    throw DtypeError(concat(got(), "; logits must be float32 or float64."));
   }
   if (labels.dtype() != Dtype::i32) {
-    throw DtypeError(concat(got, "; labels must be int32: the number of a class for each row. ",
+    throw DtypeError(concat(got(), "; labels must be int32: the number of a class for each row. ",
                             "Write cast(labels, Dtype::i32)."));
   }
   if (logits.rank() != 2) {
     throw ShapeError(
-        concat(got, "; logits must be (N, classes), it has ", logits.rank(), " axes."));
+        concat(got(), "; logits must be (N, classes), it has ", logits.rank(), " axes."));
   }
   if (labels.rank() != 1) {
-    throw ShapeError(concat(got, "; labels must be (N), it has ", labels.rank(),
+    throw ShapeError(concat(got(), "; labels must be (N), it has ", labels.rank(),
                             " axes. For one-hot labels write argmax(labels, 1)."));
   }
   if (labels.dim(0) != logits.dim(0)) {
-    throw ShapeError(concat(got, "; logits axis 0 is ", logits.dim(0), ", labels axis 0 is ",
+    throw ShapeError(concat(got(), "; logits axis 0 is ", logits.dim(0), ", labels axis 0 is ",
                             labels.dim(0), ". Each row needs one label."));
   }
 }

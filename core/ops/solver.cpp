@@ -25,7 +25,7 @@ void check_combine(const Call& c, int first_slope) {
                             " must be float32 or float64. Write cast(k, Dtype::f32)."));
   }
   for (int i = 0; i < c.count(); i = i == 0 ? first_slope : i + 1) {
-    if (!c.has(i)) continue;
+    if (i == 0 && !c.has(0)) continue;
     const Tensor& x = c.in(i);
     const bool same_shape = x.shape() == like.shape();
     if (same_shape && x.dtype() == like.dtype()) continue;
