@@ -268,7 +268,8 @@ std::unique_ptr<typename Convolution<T>::Implementation> make_own_convolution(
   // With fewer channels a vector of them would be mostly empty.
   constexpr int64_t narrow = 8;
   if (pass == ConvPass::weight_gradient) return make_own_weight_gradient<T>(shape);
-  if (pass == ConvPass::data_gradient && shape.group_channels() < narrow) {
+  const bool one_tap = shape.kernel_height * shape.kernel_width == 1;
+  if (pass == ConvPass::data_gradient && shape.group_channels() < narrow && !one_tap) {
     return make_narrow_data_gradient<T>(shape);
   }
   return std::make_unique<PatchConvolution<T>>(shape, pass);

@@ -71,9 +71,9 @@ Grid grid(const GemmOperands<T>& o, double nanoseconds, const GemmKernels<T>& ke
     while (room() && g.column_blocks * 2 * least_strips <= strips) g.column_blocks *= 2;
     while (room() && g.row_blocks * 2 * least_rows <= o.rows) g.row_blocks *= 2;
   };
-  // Each block packs its own part of Y, which costs little beside the products of 192 rows. With
+  // Each block packs its own part of Y, which costs little beside the products of 320 rows. With
   // few blocks an even load counts for more.
-  divide(kMostTasks, o.y_packed ? kernels.tile_rows : 192, 4);
+  divide(kMostTasks, o.y_packed ? kernels.tile_rows : 320, 4);
   divide(8, 48, 4);
   divide(8, 48, 1);
   return g;

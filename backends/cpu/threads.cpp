@@ -45,7 +45,8 @@ void run_ranges(int64_t tasks, double nanoseconds, int max_slots, Range range, v
   int team = threads();
   if (max_slots > 0) team = std::min(team, max_slots);
   team = static_cast<int>(std::min<int64_t>(team, tasks));
-  if (team == 1 || nanoseconds < kWorthThreads || omp_in_parallel()) {
+  team = static_cast<int>(std::min<double>(team, 2 * nanoseconds / kWorthThreads));
+  if (team <= 1 || nanoseconds < kWorthThreads || omp_in_parallel()) {
     range(body, 0, tasks, 0);
     return;
   }

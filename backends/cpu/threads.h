@@ -18,7 +18,8 @@ int threads();
 int thread_slots();
 
 // A loop whose whole work takes less than this on one thread stays on one: opening a parallel
-// region costs about a microsecond, so a second thread pays from 2-3 us on.
+// region costs about a microsecond, so a second thread pays from 2-3 us on. Each further thread
+// wants half as much again.
 inline constexpr double kWorthThreads = 3000;  // nanoseconds
 
 // Work estimates for the cost argument below: rough is good enough, what matters is the side of
