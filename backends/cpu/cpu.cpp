@@ -18,6 +18,7 @@ class CpuBackend final : public HostBackend {
     add_loss(table_);
     add_solver(table_);
     add_optimizer(table_);
+    add_random(table_);
   }
   std::string name() const override { return "cpu"; }
   // A kernel of this backend may decline a call (null): then the reference's kernel takes it.

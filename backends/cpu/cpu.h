@@ -19,5 +19,6 @@ void add_norm(KernelTable& table);
 void add_loss(KernelTable& table);
 void add_solver(KernelTable& table);
 void add_optimizer(KernelTable& table);
+void add_random(KernelTable& table);
 
 }  // namespace slope::cpu

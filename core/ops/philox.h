@@ -5,13 +5,7 @@
 
 #include <cstdint>
 
-#ifndef SLOPE_HOST_DEVICE
-#ifdef __CUDACC__
-#define SLOPE_HOST_DEVICE __host__ __device__
-#else
-#define SLOPE_HOST_DEVICE
-#endif
-#endif
+#include "core/ops/scalar_arithmetic.h"
 
 namespace slope {
 
@@ -19,8 +13,7 @@ struct PhiloxWords {
   uint32_t word[4];
 };
 
-SLOPE_HOST_DEVICE inline PhiloxWords philox_words(const uint32_t counter[4],
-                                                  const uint32_t key[2]) {
+SLOPE_SCALAR_INLINE PhiloxWords philox_words(const uint32_t counter[4], const uint32_t key[2]) {
   uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
   uint32_t k0 = key[0], k1 = key[1];
   for (int round = 0; round < 10; ++round) {
@@ -38,7 +31,7 @@ SLOPE_HOST_DEVICE inline PhiloxWords philox_words(const uint32_t counter[4],
 
 // The words of block `block` under a key as random ops take it: int32 (4), seed low, seed high,
 // stream, counter.
-SLOPE_HOST_DEVICE inline PhiloxWords philox_block(const int32_t key[4], uint64_t block) {
+SLOPE_SCALAR_INLINE PhiloxWords philox_block(const int32_t key[4], uint64_t block) {
   const uint32_t counter[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
                                static_cast<uint32_t>(key[2]), static_cast<uint32_t>(key[3])};
   const uint32_t seed[2] = {static_cast<uint32_t>(key[0]), static_cast<uint32_t>(key[1])};
@@ -46,21 +39,21 @@ SLOPE_HOST_DEVICE inline PhiloxWords philox_block(const int32_t key[4], uint64_t
 }
 
 // 24 random bits in [0, 1).
-SLOPE_HOST_DEVICE inline float unit_float(uint32_t word) {
+SLOPE_SCALAR_INLINE float unit_float(uint32_t word) {
   return static_cast<float>(word >> 8) * 0x1p-24f;
 }
 // 53 random bits in [0, 1), the first word being the upper half.
-SLOPE_HOST_DEVICE inline double unit_double(uint32_t high, uint32_t low) {
+SLOPE_SCALAR_INLINE double unit_double(uint32_t high, uint32_t low) {
   return static_cast<double>((uint64_t{high} << 32 | low) >> 11) * 0x1p-53;
 }
 
 // How many values of T one block gives, and value number `i` of them, uniform on [0, 1).
 template <typename T>
 constexpr int values_per_block = sizeof(T) == 4 ? 4 : 2;
-SLOPE_HOST_DEVICE inline float uniform_of(const PhiloxWords& w, int i, float) {
+SLOPE_SCALAR_INLINE float uniform_of(const PhiloxWords& w, int i, float) {
   return unit_float(w.word[i]);
 }
-SLOPE_HOST_DEVICE inline double uniform_of(const PhiloxWords& w, int i, double) {
+SLOPE_SCALAR_INLINE double uniform_of(const PhiloxWords& w, int i, double) {
   return unit_double(w.word[2 * i], w.word[2 * i + 1]);
 }
 
