@@ -83,7 +83,7 @@ const Exact exact_functions[] = {
     SLOPE_EXACT(cos, std::cos(x), 1.6, -10, 10, 0x1p47),
     SLOPE_EXACT(tanh, std::tanh(x), 1.4, -2, 2),
     SLOPE_EXACT(sigmoid, exact_sigmoid(x), 1.8, -10, 10),
-    SLOPE_EXACT(softplus, exact_softplus(x), 1.8, -10, 10),
+    SLOPE_EXACT(softplus, exact_softplus(x), 1.9, -10, 10),
     SLOPE_EXACT(erf, std::erf(x), 1.4, -2.5, 2.5),
     SLOPE_EXACT(pow, std::pow(x, y), 1.4, 0, 4),
     SLOPE_EXACT(maximum, exact_maximum(x, y), 0, -4, 4),
