@@ -12,7 +12,12 @@ set(SLOPE_ISA_FLAGS_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma
 # Kernels are optimised in every build type: an unoptimised one makes debug and sanitized tests crawl,
 # and an inline function that was not inlined would leave its namespace. Sanitizers instrument what the
 # vectoriser made; -O2 halves their compile time.
-set(SLOPE_KERNEL_FLAGS $<IF:$<BOOL:${SLOPE_SANITIZE}>,-O2,-O3> -fno-math-errno -fno-trapping-math -fopenmp-simd -Wno-psabi)
+if(SLOPE_SANITIZE)
+  set(SLOPE_KERNEL_FLAGS -O2)
+else()
+  set(SLOPE_KERNEL_FLAGS -O3)
+endif()
+list(APPEND SLOPE_KERNEL_FLAGS -fno-math-errno -fno-trapping-math -fopenmp-simd -Wno-psabi)
 
 function(slope_add_isa_kernels target)
   if(NOT ARGN)
