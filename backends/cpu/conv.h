@@ -52,10 +52,10 @@ struct WeightVersion {
 
 // One pass of one convolution, made ready to run many times. Not for two threads at once: it holds
 // transformed weights.
-//   pass              first                second                    result
-//   forward           x: (N, H, W, C)      w: (K, R, S, C / groups)  y: (N, H', W', K) = conv(x, w)
-//   + bias data_gradient     g: (N, H', W', K)    w: (K, R, S, C / groups)  dx: (N, H, W, C)
-//   weight_gradient   x: (N, H, W, C)      g: (N, H', W', K)         dw: (K, R, S, C / groups)
+//   pass             first              second                   result
+//   forward          x: (N, H, W, C)    w: (K, R, S, C / groups) y: (N, H', W', K), bias added
+//   data_gradient    g: (N, H', W', K)  w: (K, R, S, C / groups) dx: (N, H, W, C)
+//   weight_gradient  x: (N, H, W, C)    g: (N, H', W', K)        dw: (K, R, S, C / groups)
 template <typename T>
 class Convolution {
  public:

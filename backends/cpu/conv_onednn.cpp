@@ -23,12 +23,18 @@ std::unique_ptr<Convolution<float>::Implementation> make_onednn_convolution(cons
 #include <omp.h>
 
 #include <algorithm>
-#include <array>
+#include <initializer_list>
+#include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <utility>
 #include <vector>
 
 #include "backends/cpu/isa.h"
 #include "backends/cpu/threads.h"
+#include "core/error.h"
+
+static_assert(DNNL_VERSION_MAJOR == 2,
+              "conv_onednn.cpp is written for oneDNN 2; configure with -DSLOPE_ONEDNN=OFF");
 
 namespace slope::cpu {
 namespace {
@@ -94,15 +100,17 @@ class Runner {
     }
   }
 
-  // addresses: in the order of the arguments; there may be more.
-  template <size_t count>
-  void run(const std::array<const void*, count>& addresses) {
-    for (size_t i = 0; i < memories_.size(); ++i)
-      memories_[i].set_data_handle(const_cast<void*>(addresses[i]));
-    dnnl::error::wrap_c_api(
-        dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()),
-                               arguments_.data()),
-        "conv2d: oneDNN could not execute a convolution");
+  // addresses: in the order of the arguments.
+  void run(std::initializer_list<const void*> addresses) {
+    size_t i = 0;
+    for (const void* address : addresses)
+      memories_[i++].set_data_handle(const_cast<void*>(address));
+    const dnnl_status_t status = dnnl_primitive_execute(
+        primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()), arguments_.data());
+    if (status != dnnl_success) {
+      throw InternalError(concat("conv2d: oneDNN could not run a convolution: status ",
+                                 static_cast<int>(status), ". Set SLOPE_CONV=own to do without."));
+    }
   }
 
  private:
@@ -120,7 +128,7 @@ class WeightsReorder {
       : runner_(std::make_unique<Runner>(
             dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to)),
             std::vector<std::pair<int, memory::desc>>{{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}})) {}
-  void run(const float* from, float* to) { runner_->run<2>({from, to}); }
+  void run(const float* from, float* to) { runner_->run({from, to}); }
 
  private:
   std::unique_ptr<Runner> runner_;
@@ -202,9 +210,14 @@ class OneDnnConvolution : public Convolution<float>::Implementation {
         [&](int64_t chunk, int slot) {
           Runner& runner = runners_[chunks_.images(chunk) == chunks_.size ? 0 : 1][slot];
           const int64_t first = chunks_.begin(chunk);
-          runner.run<5>({source + first * source_image, weights_.as<float>(),
-                         result + first * result_image,
-                         static_cast<char*>(scratch) + slot * scratchpad_bytes_, added});
+          const void* from = source + first * source_image;
+          const void* to = result + first * result_image;
+          const void* scratchpad = static_cast<char*>(scratch) + slot * scratchpad_bytes_;
+          if (forward_) {
+            runner.run({from, weights_.as<float>(), to, scratchpad, added});
+          } else {
+            runner.run({from, weights_.as<float>(), to, scratchpad});
+          }
         },
         slots_);
   }
@@ -326,9 +339,8 @@ class OneDnnWeightGradient : public Convolution<float>::Implementation {
         [&](int64_t chunk, int slot) {
           Runner& runner = runners_[chunks_.images(chunk) == chunks_.size ? 0 : 1][slot];
           const int64_t first = chunks_.begin(chunk);
-          runner.run<4>({x + first * x_image, g + first * y_image,
-                         partials + chunk * partial_bytes_,
-                         scratchpads + slot * scratchpad_bytes_});
+          runner.run({x + first * x_image, g + first * y_image, partials + chunk * partial_bytes_,
+                      scratchpads + slot * scratchpad_bytes_});
         },
         slots_);
     add_up(partials);
