@@ -39,14 +39,14 @@ OutSpecs matmul_shape(const Call& c) {
   const auto& options = c.as<MatmulOptions>();
   const Shape& a = c.in(0).shape();
   const Shape& b = c.in(1).shape();
-  const std::string both = concat("matmul: ", describe_arguments(c, {"a", "b"}));
   for (int i = 0; i < 2; ++i) {
     const Shape& x = c.in(i).shape();
     if (x.rank() >= 2) continue;
     const char* name = i == 0 ? "a" : "b";
     const int64_t n = x.size();
-    throw ShapeError(concat(both, "; ", name, " has ", x.rank(), " axes, a matrix has 2. Use ",
-                            name, ".reshape({", i == 0 ? 1 : n, ", ", i == 0 ? n : 1, "})."));
+    throw ShapeError(concat("matmul: ", describe_arguments(c, {"a", "b"}), "; ", name, " has ",
+                            x.rank(), " axes, a matrix has 2. Use ", name, ".reshape({",
+                            i == 0 ? 1 : n, ", ", i == 0 ? n : 1, "})."));
   }
   const int axis_a = a.rank() - (options.transpose_a ? 2 : 1);
   const int axis_b = b.rank() - (options.transpose_b ? 1 : 2);
@@ -142,20 +142,20 @@ OutSpecs linear_shape(const Call& c) {
   check_same_dtype(c, {"x", "w", "b"});
   const Shape& x = c.in(0).shape();
   const Shape& w = c.in(1).shape();
-  const std::string arguments = describe_arguments(c, {"x", "w", "b"});
+  const auto arguments = [&] { return describe_arguments(c, {"x", "w", "b"}); };
   if (x.rank() < 1) {
-    throw ShapeError(concat("linear: ", arguments, "; x has no axis. Use x.reshape({1, 1})."));
+    throw ShapeError(concat("linear: ", arguments(), "; x has no axis. Use x.reshape({1, 1})."));
   }
   if (w.rank() != 2) {
     throw ShapeError(
-        concat("linear: ", arguments, "; w has ", w.rank(), " axes, expected 2: (out, in)."));
+        concat("linear: ", arguments(), "; w has ", w.rank(), " axes, expected 2: (out, in)."));
   }
   if (x.back() != w[1]) {
-    throw ShapeError(concat("linear: inner sizes differ: ", arguments, "; x axis ", x.rank() - 1,
+    throw ShapeError(concat("linear: inner sizes differ: ", arguments(), "; x axis ", x.rank() - 1,
                             " is ", x.back(), ", w axis 1 is ", w[1], ". ", linear_repair(x, w)));
   }
   if (c.has(2) && c.in(2).shape() != Shape{w[0]}) {
-    throw ShapeError(concat("linear: bias differs: ", arguments, "; expected b (", w[0],
+    throw ShapeError(concat("linear: bias differs: ", arguments(), "; expected b (", w[0],
                             "): one value for each row of w."));
   }
   Shape result = x;

@@ -32,32 +32,32 @@ std::string groups_repair(const Shape& x, const Shape& w, const Conv2dOptions& o
 
 // Checks a convolution of x: (N, H, W, C) with w: (K, R, S, C / groups), or without H and R.
 // `arguments` shows both for the message.
-WindowSizes check_convolution(const char* where, const std::string& arguments, const Shape& x,
+WindowSizes check_convolution(const char* where, const Description& arguments, const Shape& x,
                               const Shape& w, const Conv2dOptions& options,
                               bool one_dimensional = false) {
   const int rank = one_dimensional ? 3 : 4;
   if (x.rank() != rank) {
-    throw ShapeError(concat(where, ": ", arguments, "; x has ", x.rank(), " axes, expected ", rank,
-                            one_dimensional ? ": (N, W, C)." : ": (N, H, W, C).",
+    throw ShapeError(concat(where, ": ", arguments(), "; x has ", x.rank(), " axes, expected ",
+                            rank, one_dimensional ? ": (N, W, C)." : ": (N, H, W, C).",
                             missing_batch_repair(x, rank)));
   }
   if (w.rank() != rank) {
     throw ShapeError(
-        concat(where, ": ", arguments, "; w has ", w.rank(), " axes, expected ", rank,
+        concat(where, ": ", arguments(), "; w has ", w.rank(), " axes, expected ", rank,
                one_dimensional ? ": (K, S, C / groups)." : ": (K, R, S, C / groups)."));
   }
   const int64_t channels = x.back(), groups = options.groups;
   if (groups < 1) throw ValueError(concat(where, ": .groups = ", groups, ", expected at least 1."));
   if (channels % groups != 0 || w[0] % groups != 0) {
-    throw ShapeError(concat(where, ": groups do not divide the channels: ", arguments, "; x axis ",
-                            rank - 1, " is ", channels, ", w axis 0 is ", w[0],
+    throw ShapeError(concat(where, ": groups do not divide the channels: ", arguments(),
+                            "; x axis ", rank - 1, " is ", channels, ", w axis 0 is ", w[0],
                             ", .groups = ", groups, ". Both must be multiples of it."));
   }
   if (w.back() * groups != channels) {
     const std::string expected =
         groups == 1 ? "" : concat(" with .groups = ", groups, ", expected ", channels / groups);
-    throw ShapeError(concat(where, ": channels differ: ", arguments, "; x axis ", rank - 1, " is ",
-                            channels, ", w axis ", rank - 1, " is ", w.back(), expected,
+    throw ShapeError(concat(where, ": channels differ: ", arguments(), "; x axis ", rank - 1,
+                            " is ", channels, ", w axis ", rank - 1, " is ", w.back(), expected,
                             ". Build the layer with .in = ", channels, groups_repair(x, w, options),
                             "."));
   }
@@ -68,10 +68,10 @@ WindowSizes check_convolution(const char* where, const std::string& arguments, c
   return sizes;
 }
 
-void check_bias(const Call& c, const std::string& arguments) {
+void check_bias(const Call& c, const Description& arguments) {
   const int64_t filters = c.in(1).shape()[0];
   if (!c.has(2) || c.in(2).shape() == Shape{filters}) return;
-  throw ShapeError(concat(c.op.name, ": bias differs: ", arguments, "; expected b (", filters,
+  throw ShapeError(concat(c.op.name, ": bias differs: ", arguments(), "; expected b (", filters,
                           "): one value for each filter, w axis 0."));
 }
 
@@ -83,11 +83,11 @@ Shape result_shape(const WindowSizes& z) {
   return {z.batch, z.result_height, z.result_width, z.filters};
 }
 
-void check_result(const Call& c, const std::string& arguments, const Tensor& g,
+void check_result(const Call& c, const Description& arguments, const Tensor& g,
                   const WindowSizes& z) {
   if (g.shape() == result_shape(z)) return;
-  throw ShapeError(concat(c.op.name, ": the result has another shape: ", arguments, "; expected g ",
-                          result_shape(z), ", the shape of conv2d(x, w)."));
+  throw ShapeError(concat(c.op.name, ": the result has another shape: ", arguments(),
+                          "; expected g ", result_shape(z), ", the shape of conv2d(x, w)."));
 }
 
 // ---- decompositions -----------------------------------------------------------------------------
@@ -180,7 +180,7 @@ Tensors weight_gradient_decompose(const Call& c) {
 OutSpecs conv2d_shape(const Call& c) {
   check_float(c, {"x", "w", "b"});
   check_same_dtype(c, {"x", "w", "b"});
-  const std::string arguments = describe_arguments(c, {"x", "w", "b"});
+  const auto arguments = [&] { return describe_arguments(c, {"x", "w", "b"}); };
   const WindowSizes z = check_convolution("conv2d", arguments, c.in(0).shape(), c.in(1).shape(),
                                           c.as<Conv2dOptions>());
   check_bias(c, arguments);
@@ -190,8 +190,11 @@ OutSpecs conv2d_shape(const Call& c) {
 OutSpecs data_gradient_shape(const Call& c) {
   check_float(c, {"g", "w"});
   check_same_dtype(c, {"g", "w"});
-  const auto& [options, x_shape] = c.as<Conv2dGradient>();
-  const std::string arguments = concat(describe_arguments(c, {"g", "w"}), ", x_shape ", x_shape);
+  const Conv2dOptions& options = c.as<Conv2dGradient>().options;
+  const Shape& x_shape = c.as<Conv2dGradient>().shape;
+  const auto arguments = [&] {
+    return concat(describe_arguments(c, {"g", "w"}), ", x_shape ", x_shape);
+  };
   const WindowSizes z = check_convolution(c.op.name, arguments, x_shape, c.in(1).shape(), options);
   check_result(c, arguments, c.in(0), z);
   return {{image_shape(z), c.in(0).dtype()}};
@@ -200,8 +203,11 @@ OutSpecs data_gradient_shape(const Call& c) {
 OutSpecs weight_gradient_shape(const Call& c) {
   check_float(c, {"x", "g"});
   check_same_dtype(c, {"x", "g"});
-  const auto& [options, w_shape] = c.as<Conv2dGradient>();
-  const std::string arguments = concat(describe_arguments(c, {"x", "g"}), ", w_shape ", w_shape);
+  const Conv2dOptions& options = c.as<Conv2dGradient>().options;
+  const Shape& w_shape = c.as<Conv2dGradient>().shape;
+  const auto arguments = [&] {
+    return concat(describe_arguments(c, {"x", "g"}), ", w_shape ", w_shape);
+  };
   const WindowSizes z = check_convolution(c.op.name, arguments, c.in(0).shape(), w_shape, options);
   check_result(c, arguments, c.in(1), z);
   return {{weight_shape(z), c.in(0).dtype()}};
@@ -319,7 +325,7 @@ Conv2dOptions with_height_one(const Conv1dOptions& o) {
 OutSpecs conv1d_shape(const Call& c) {
   check_float(c, {"x", "w", "b"});
   check_same_dtype(c, {"x", "w", "b"});
-  const std::string arguments = describe_arguments(c, {"x", "w", "b"});
+  const auto arguments = [&] { return describe_arguments(c, {"x", "w", "b"}); };
   const WindowSizes z = check_convolution("conv1d", arguments, c.in(0).shape(), c.in(1).shape(),
                                           with_height_one(c.as<Conv1dOptions>()), true);
   check_bias(c, arguments);

@@ -13,17 +13,17 @@ namespace {
 
 // ---- checks -------------------------------------------------------------------------------------
 
-void check_image(const char* where, const char* name, const std::string& arguments,
+void check_image(const char* where, const char* name, const Description& arguments,
                  const Shape& x) {
   if (x.rank() == 4) return;
-  throw ShapeError(concat(where, ": ", arguments, "; ", name, " has ", x.rank(),
+  throw ShapeError(concat(where, ": ", arguments(), "; ", name, " has ", x.rank(),
                           " axes, expected 4: (N, H, W, C).",
                           x.rank() == 3 ? concat(" For one image write ", name, ".reshape({1, ",
                                                  x[0], ", ", x[1], ", ", x[2], "}).")
                                         : ""));
 }
 
-WindowSizes check_pool(const char* where, const char* name, const std::string& arguments,
+WindowSizes check_pool(const char* where, const char* name, const Description& arguments,
                        const Shape& x, const PoolOptions& options) {
   check_image(where, name, arguments, x);
   const WindowSizes z = pool_sizes(x, options);
@@ -40,25 +40,25 @@ Shape result_shape(const WindowSizes& z) {
   return {z.batch, z.result_height, z.result_width, z.channels};
 }
 
-void check_result(const Call& c, const std::string& arguments, const char* name, const Tensor& x,
+void check_result(const Call& c, const Description& arguments, const char* name, const Tensor& x,
                   const WindowSizes& z) {
   if (x.shape() == result_shape(z)) return;
-  throw ShapeError(concat(c.op.name, ": the result has another shape: ", arguments, "; expected ",
+  throw ShapeError(concat(c.op.name, ": the result has another shape: ", arguments(), "; expected ",
                           name, ' ', result_shape(z), ", the shape of the pool's result."));
 }
 
-void check_taps(const Call& c, const std::string& arguments) {
+void check_taps(const Call& c, const Description& arguments) {
   if (c.in(1).dtype() == Dtype::i32) return;
-  throw DtypeError(
-      concat(c.op.name, ": ", arguments, "; taps must be int32: the second output of max_pool2d."));
+  throw DtypeError(concat(c.op.name, ": ", arguments(),
+                          "; taps must be int32: the second output of max_pool2d."));
 }
 
 // ---- maximum ------------------------------------------------------------------------------------
 
 OutSpecs max_pool2d_shape(const Call& c) {
   check_float(c, {"x"});
-  const WindowSizes z = check_pool(c.op.name, "x", describe_arguments(c, {"x"}), c.in(0).shape(),
-                                   c.as<PoolOptions>());
+  const auto arguments = [&] { return describe_arguments(c, {"x"}); };
+  const WindowSizes z = check_pool(c.op.name, "x", arguments, c.in(0).shape(), c.as<PoolOptions>());
   return {{result_shape(z), c.in(0).dtype()}, {result_shape(z), Dtype::i32}};
 }
 
@@ -84,8 +84,11 @@ Tensors max_pool2d_vjp(const Vjp& v) {
 
 OutSpecs max_pool2d_gradient_shape(const Call& c) {
   check_float(c, {"g", "taps"}, 0, 0);
-  const auto& [options, shape] = c.as<PoolGradient>();
-  const std::string arguments = concat(describe_arguments(c, {"g", "taps"}), ", x_shape ", shape);
+  const PoolOptions& options = c.as<PoolGradient>().options;
+  const Shape& shape = c.as<PoolGradient>().shape;
+  const auto arguments = [&] {
+    return concat(describe_arguments(c, {"g", "taps"}), ", x_shape ", shape);
+  };
   check_taps(c, arguments);
   const WindowSizes z = check_pool(c.op.name, "x_shape", arguments, shape, options);
   check_result(c, arguments, "g", c.in(0), z);
@@ -95,7 +98,7 @@ OutSpecs max_pool2d_gradient_shape(const Call& c) {
 
 OutSpecs max_pool2d_pick_shape(const Call& c) {
   check_float(c, {"u", "taps"}, 0, 0);
-  const std::string arguments = describe_arguments(c, {"u", "taps"});
+  const auto arguments = [&] { return describe_arguments(c, {"u", "taps"}); };
   check_taps(c, arguments);
   const WindowSizes z = check_pool(c.op.name, "u", arguments, c.in(0).shape(), c.as<PoolOptions>());
   check_result(c, arguments, "taps", c.in(1), z);
@@ -232,15 +235,16 @@ Tensor max_pool2d_pick(const Tensor& u, const Tensor& taps, const PoolOptions& o
 
 OutSpecs average_pool2d_shape(const Call& c) {
   check_float(c, {"x"});
-  const WindowSizes z = check_pool(c.op.name, "x", describe_arguments(c, {"x"}), c.in(0).shape(),
-                                   c.as<PoolOptions>());
+  const auto arguments = [&] { return describe_arguments(c, {"x"}); };
+  const WindowSizes z = check_pool(c.op.name, "x", arguments, c.in(0).shape(), c.as<PoolOptions>());
   return {{result_shape(z), c.in(0).dtype()}};
 }
 
 OutSpecs average_pool2d_gradient_shape(const Call& c) {
   check_float(c, {"g"});
-  const auto& [options, shape] = c.as<PoolGradient>();
-  const std::string arguments = concat(describe_arguments(c, {"g"}), ", x_shape ", shape);
+  const PoolOptions& options = c.as<PoolGradient>().options;
+  const Shape& shape = c.as<PoolGradient>().shape;
+  const auto arguments = [&] { return concat(describe_arguments(c, {"g"}), ", x_shape ", shape); };
   const WindowSizes z = check_pool(c.op.name, "x_shape", arguments, shape, options);
   check_result(c, arguments, "g", c.in(0), z);
   return {{shape, c.in(0).dtype()}};
@@ -306,10 +310,10 @@ Tensor average_pool2d_gradient(const Tensor& g, const PoolGradient& attributes) 
 OutSpecs global_average_pool_shape(const Call& c) {
   check_float(c, {"x"});
   const Shape& x = c.in(0).shape();
-  const std::string arguments = describe_arguments(c, {"x"});
+  const auto arguments = [&] { return describe_arguments(c, {"x"}); };
   check_image(c.op.name, "x", arguments, x);
   if (x[1] * x[2] == 0) {
-    throw ShapeError(concat(c.op.name, ": ", arguments,
+    throw ShapeError(concat(c.op.name, ": ", arguments(),
                             " has no pixels to take the mean of; H and W must be at least 1."));
   }
   return {{{x[0], x[3]}, c.in(0).dtype()}};

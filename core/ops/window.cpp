@@ -39,7 +39,7 @@ void check_at_least(const char* where, const char* what, const Pair& value, int6
 
 }  // namespace
 
-void check_window(const char* where, const std::string& arguments, const WindowSizes& z,
+void check_window(const char* where, const Description& arguments, const WindowSizes& z,
                   bool one_dimensional) {
   check_at_least(where, "window", {z.window_height, z.window_width}, 1, one_dimensional);
   check_at_least(where, "stride", z.stride, 1, one_dimensional);
@@ -52,7 +52,7 @@ void check_window(const char* where, const std::string& arguments, const WindowS
   if (rows <= height && columns <= width) return;
   const Pair enough = {std::max(z.padding[0], (rows - z.height + 1) / 2),
                        std::max(z.padding[1], (columns - z.width + 1) / 2)};
-  throw ShapeError(concat(where, ": the window does not fit: ", arguments, "; it covers ",
+  throw ShapeError(concat(where, ": the window does not fit: ", arguments(), "; it covers ",
                           extent(rows, columns, one_dimensional), ", the padded image is ",
                           extent(height, width, one_dimensional), ". Use .padding = ",
                           option(enough, one_dimensional), ", or a larger image."));

@@ -2,6 +2,9 @@
 // window sees.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "core/op.h"
 #include "core/ops/registry.h"
 #include "core/ops/window.h"
@@ -19,8 +22,11 @@ Tensor spread_tap(const Tensor& values, const WindowSizes& sizes, int64_t r, int
 Tensor pad_image(const Tensor& x, const WindowSizes& sizes, double value = 0);
 Tensor crop_image(const Tensor& padded, const WindowSizes& sizes);
 
+// The arguments of a call as a message shows them; written only when there is a message.
+using Description = std::function<std::string()>;
+
 // Checks the numbers of a window and that it fits the padded image; `arguments` is for the message.
-void check_window(const char* where, const std::string& arguments, const WindowSizes& sizes,
+void check_window(const char* where, const Description& arguments, const WindowSizes& sizes,
                   bool one_dimensional = false);
 
 // The two halves of window_ops().

@@ -53,16 +53,17 @@ Shape joined(const Shape& leading, int64_t rows, int64_t columns) {
 TEST_CASE("matmul computes the product for every size and transposition") {
   on_every_device([] {
     for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
-      for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{{1, 1, 1},
-                                                                       {3, 4, 5},
-                                                                       {1, 7, 3},
-                                                                       {5, 9, 1},
-                                                                       {17, 33, 19},
-                                                                       {128, 2, 32},
-                                                                       {31, 300, 65},
-                                                                       {0, 3, 2},
-                                                                       {3, 0, 2},
-                                                                       {3, 2, 0}}) {
+      for (const auto& sizes : std::vector<std::array<int64_t, 3>>{{1, 1, 1},
+                                                                   {3, 4, 5},
+                                                                   {1, 7, 3},
+                                                                   {5, 9, 1},
+                                                                   {17, 33, 19},
+                                                                   {128, 2, 32},
+                                                                   {31, 300, 65},
+                                                                   {0, 3, 2},
+                                                                   {3, 0, 2},
+                                                                   {3, 2, 0}}) {
+        const int64_t m = sizes[0], k = sizes[1], n = sizes[2];
         for (const bool ta : {false, true}) {
           for (const bool tb : {false, true}) {
             CAPTURE(m);
@@ -88,17 +89,18 @@ TEST_CASE("matmul broadcasts leading axes") {
     Shape a, b, result;  // leading axes
   };
   on_every_device([] {
-    for (const auto& [la, lb, lc] : std::vector<Case>{{{2}, {2}, {2}},
-                                                      {{2, 3}, {2, 3}, {2, 3}},
-                                                      {{3}, {}, {3}},
-                                                      {{}, {3}, {3}},
-                                                      {{2, 3}, {3}, {2, 3}},
-                                                      {{3}, {2, 3}, {2, 3}},
-                                                      {{2, 1}, {1, 3}, {2, 3}},
-                                                      {{2, 3}, {2, 1}, {2, 3}},
-                                                      {{2, 1, 4}, {1, 3, 4}, {2, 3, 4}},
-                                                      {{0}, {}, {0}},
-                                                      {{1}, {0}, {0}}}) {
+    for (const auto& sizes : std::vector<Case>{{{2}, {2}, {2}},
+                                               {{2, 3}, {2, 3}, {2, 3}},
+                                               {{3}, {}, {3}},
+                                               {{}, {3}, {3}},
+                                               {{2, 3}, {3}, {2, 3}},
+                                               {{3}, {2, 3}, {2, 3}},
+                                               {{2, 1}, {1, 3}, {2, 3}},
+                                               {{2, 3}, {2, 1}, {2, 3}},
+                                               {{2, 1, 4}, {1, 3, 4}, {2, 3, 4}},
+                                               {{0}, {}, {0}},
+                                               {{1}, {0}, {0}}}) {
+      const Shape &la = sizes.a, &lb = sizes.b, &lc = sizes.result;
       for (const MatmulOptions options : {MatmulOptions{}, MatmulOptions{true, false},
                                           MatmulOptions{false, true}, MatmulOptions{true, true}}) {
         CAPTURE(la);
@@ -134,8 +136,9 @@ TEST_CASE("linear is x w^T + b over the last axis") {
   on_every_device([] {
     for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
       for (const Shape& leading : {Shape{4}, Shape{}, Shape{2, 3}, Shape{0}, Shape{300}}) {
-        for (const auto& [in, out] :
+        for (const auto& sizes :
              std::vector<std::array<int64_t, 2>>{{3, 5}, {33, 17}, {1, 1}, {784, 10}, {0, 2}}) {
+          const int64_t in = sizes[0], out = sizes[1];
           CAPTURE(leading);
           CAPTURE(in);
           CAPTURE(out);
@@ -221,8 +224,9 @@ TEST_CASE("cpu: a row's bits depend neither on the threads nor on the other rows
   const DeviceScope scope(device("cpu"));
   const int threads_before = cpu::threads();
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
-    for (const auto& [in, out] :
+    for (const auto& sizes :
          std::vector<std::array<int64_t, 2>>{{2, 32}, {784, 10}, {64, 64}, {900, 32}}) {
+      const int64_t in = sizes[0], out = sizes[1];
       CAPTURE(in);
       CAPTURE(out);
       const Tensor x = mixed({257, in}, dtype, 15), w = mixed({out, in}, dtype, 16),
