@@ -151,4 +151,8 @@ struct Op {
 // Ops in the order of their names, for `slope info ops`, the conformance suite and `find_op`.
 const std::vector<const Op*>& all_ops();
 
+// The modes in which the conformance suite tests a record: "value", "decompose", "gradient",
+// "second-gradient", "plan", "threads". It follows from the record which of them apply.
+std::vector<std::string> conformance_modes(const Op& op);
+
 }  // namespace slope

@@ -20,4 +20,13 @@ const std::vector<const Op*>& all_ops() {
   return all;
 }
 
+std::vector<std::string> conformance_modes(const Op& op) {
+  std::vector<std::string> modes{"value"};
+  const bool gradient = op.differentiable && !op.writes && (op.vjp || op.decompose);
+  if (op.decompose) modes.push_back("decompose");
+  if (gradient) modes.insert(modes.end(), {"gradient", "second-gradient"});
+  modes.insert(modes.end(), {"plan", "threads"});
+  return modes;
+}
+
 }  // namespace slope

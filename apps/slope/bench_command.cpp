@@ -1,0 +1,259 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <iostream>
+
+#include "apps/slope/attack_word.h"
+#include "apps/slope/commands.h"
+#include "apps/slope/evaluation.h"
+#include "apps/slope/results.h"
+#include "backends/cpu/peak.h"
+#include "core/ops.h"
+#include "core/storage.h"
+#include "ode/solver_word.h"
+
+namespace slope::program {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct BenchCommand {
+  std::string what;
+  std::string model = "odenet-mnist";
+  std::string attack = "fgsm,eps=0.1";
+  std::string solver = "rk4:1";
+  std::string gradient = "through";
+  int64_t batch = 128;
+  int64_t samples = 20;
+};
+
+// Multiply-adds, counted twice, of the products and convolutions that run.
+class FlopCounter final : public Recorder {
+ public:
+  FlopCounter() : scope_(*this) {}
+  void record(const Recorded& r) override {
+    if (!r.prepared) return;
+    const Call& c = r.call;
+    const char* op = c.op.name;
+    const auto is = [&](const char* name) { return std::strcmp(op, name) == 0; };
+    if (is("conv2d") || is("conv2d_data_gradient")) {
+      // Every value of the small side meets one window of the weights.
+      const Tensor& y = is("conv2d") ? r.outputs[0] : c.in(0);
+      const Tensor& w = c.in(1);
+      flops += 2.0 * static_cast<double>(y.size()) * static_cast<double>(w.size() / w.dim(0));
+    } else if (is("conv2d_weight_gradient")) {
+      const Tensor &g = c.in(1), &w = r.outputs[0];
+      flops += 2.0 * static_cast<double>(g.size()) * static_cast<double>(w.size() / w.dim(0));
+    } else if (is("linear")) {
+      flops += 2.0 * static_cast<double>(r.outputs[0].size()) * static_cast<double>(c.in(1).dim(1));
+    } else if (is("matmul")) {
+      const double left = static_cast<double>(c.in(0).size()),
+                   right = static_cast<double>(c.in(1).size());
+      const double out = static_cast<double>(r.outputs[0].size());
+      // (b m k) (b k n) (b m n) / b = (b m k n)^2: true where no operand broadcasts over b.
+      const double batches = out / static_cast<double>(r.outputs[0].dim(-1) * r.outputs[0].dim(-2));
+      flops += 2.0 * std::sqrt(left * right * out / batches) * std::sqrt(batches);
+    }
+  }
+  double flops = 0;
+
+ private:
+  RecorderScope scope_;
+};
+
+struct Case {
+  std::string name;
+  std::function<void()> step;
+  std::function<double()> nfe;
+  double flops = 0;
+};
+
+Json measure(const Case& c, int64_t samples, double peak) {
+  using Clock = std::chrono::steady_clock;
+  c.step();  // captured before; this one warms up
+  std::vector<double> milliseconds;
+  for (int64_t i = 0; i < samples; ++i) {
+    const auto start = Clock::now();
+    c.step();
+    milliseconds.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+  }
+  std::sort(milliseconds.begin(), milliseconds.end());
+  return {{"name", c.name},
+          {"min_ms", milliseconds.front()},
+          {"median_ms", milliseconds[milliseconds.size() / 2]},
+          {"samples", samples},
+          {"nfe", c.nfe()},
+          {"gflop", c.flops / 1e9},
+          {"peak_gflops", peak / 1e9}};
+}
+
+// One training, evaluation or attack step of a model on random data.
+Json bench_model(const BenchCommand& c, const Settings& settings, double peak) {
+  const Dtype dtype = settings.value_dtype();
+  Rng rng(settings.seed);
+  const auto model = models::make_model(c.model, nullptr, rng, {.dtype = dtype});
+  Shape shape{c.batch};
+  for (int64_t n : model->facts().sample) shape.push_back(n);
+  const Tensor x = uniform(make_key(settings.seed, 1, 0), shape, dtype);
+  std::vector<int32_t> classes(static_cast<size_t>(c.batch));
+  for (size_t i = 0; i < classes.size(); ++i)
+    classes[i] = static_cast<int32_t>(rng.below(static_cast<uint64_t>(model->facts().classes)));
+  const Tensor labels = from_host(classes, {c.batch});
+
+  SolveMeter meter;
+  const ode::BlockSettings solve{.solver = ode::parse_solver(c.solver),
+                                 .gradient = ode::parse_gradient(c.gradient),
+                                 .solves = meter.sink()};
+  const bool plan = fixed_steps(solve.solver) || !model->has_ode();
+  const auto logits = [&](const Tensor& images, nn::Pass& pass) {
+    return model->logits(images, pass, solve);
+  };
+  const auto optimizer = nn::make_optimizer("sgd", model->named_parameters());
+  nn::TrainStep train(logits, *optimizer, {.plan = plan});
+  nn::EvaluationStep evaluate(logits, plan);
+  std::unique_ptr<Plan> attack_plan;
+  const Attack attack = parse_attack(c.attack, {});
+  const auto attacked = [&](const Tensors& in) {
+    return Tensors{attack(
+        [&](const Tensor& image) {
+          nn::Pass pass;
+          return logits(image, pass);
+        },
+        in[0], in[1])};
+  };
+
+  int64_t step = 0;
+  Case one{.name = concat(c.what, " ", model->word(), " ", c.solver, " b", c.batch),
+           .step = {},
+           .nfe = {}};
+  one.nfe = [&] { return meter.forward(); };
+  if (c.what == "train-step") {
+    one.step = [&] {
+      train(x, labels, optimizer->numbers(0.01, 0.9, ++step));
+      meter.end_pass();
+    };
+  } else if (c.what == "eval-step") {
+    one.step = [&] {
+      evaluate(x, labels);
+      meter.end_pass();
+    };
+  } else {
+    one.step = [&] {
+      if (!plan) {
+        attacked({x, labels});
+      } else if (attack_plan) {
+        attack_plan->run({x, labels});
+      } else {
+        attack_plan = std::make_unique<Plan>(Tensors{x, labels}, attacked);
+      }
+      meter.end_pass();
+    };
+  }
+  const Device device = default_device();
+  {
+    FlopCounter counter;
+    one.step();
+    one.flops = counter.flops;
+  }
+  const MemoryStatistics before = memory_statistics(device);
+  const int64_t plan_before = train.plan_allocations();
+  Json result = measure(one, c.samples, peak);
+  const MemoryStatistics after = memory_statistics(device);
+  result["device_allocations"] =
+      after.allocations - before.allocations + train.plan_allocations() - plan_before;
+  result["bytes_peak"] =
+      after.peak_bytes + train.plan_bytes() + (attack_plan ? attack_plan->pool_bytes() : 0);
+  return result;
+}
+
+// Kernels alone, as eager calls: time per call.
+Json bench_ops(const BenchCommand& c, const Settings& settings, double peak) {
+  const Dtype dtype = settings.value_dtype();
+  const Tensor key = make_key(settings.seed, 2, 0);
+  const auto random = [&](const Shape& s) { return uniform(key, s, dtype); };
+  const int64_t n = c.batch;
+  const Tensor image = random({n, 6, 6, 64}), weight = random({64, 3, 3, 64}), scale = random({64});
+  const Tensor a = random({512, 512}), b = random({512, 512}), points = random({n, 32}),
+               w = random({32, 32});
+  const std::pair<std::string, std::function<Tensor()>> calls[] = {
+      {concat("conv2d 64->64 3x3 ", n, "x6x6"),
+       [&] {
+         return conv2d(image, weight, {}, {.padding = {1, 1}});
+       }},
+      {concat("conv2d_data_gradient 64->64 3x3 ", n, "x6x6"),
+       [&] {
+         return conv2d_data_gradient(image, weight, image.shape(), {.padding = {1, 1}});
+       }},
+      {concat("conv2d_weight_gradient 64->64 3x3 ", n, "x6x6"),
+       [&] {
+         return conv2d_weight_gradient(image, image, weight.shape(), {.padding = {1, 1}});
+       }},
+      {concat("group_norm + relu ", n, "x6x6x64"),
+       [&] { return group_norm(image, scale, scale, 32, {.activation = Activation::relu}); }},
+      {"matmul 512x512x512", [&] { return matmul(a, b); }},
+      {concat("linear ", n, "x32x32"), [&] { return linear(points, w); }},
+      {concat("tanh ", n, "x32"), [&] { return tanh(points); }},
+      {concat("add ", n, "x6x6x64"), [&] { return add(image, image); }}};
+  Json cases = Json::array();
+  for (const auto& [name, call] : calls) {
+    FlopCounter counter;
+    call();
+    Case one{.name = name,
+             .step = [&call = call] { call(); },
+             .nfe = [] { return 0.0; },
+             .flops = counter.flops};
+    cases.push_back(measure(one, c.samples * 10, peak));
+  }
+  return cases;
+}
+
+int run(const BenchCommand& c, const Settings& settings) {
+  apply_settings(settings);
+  const double peak = settings.value_dtype() == Dtype::f32 ? cpu::measure_peak_float32()
+                                                           : cpu::measure_peak_float64();
+  const Json cases = c.what == "ops" ? bench_ops(c, settings, peak)
+                                     : Json::array({bench_model(c, settings, peak)});
+  if (settings.json) {
+    std::cout << Json{{"cases", cases}}.dump() << "\n";
+    return 0;
+  }
+  std::vector<std::vector<std::string>> rows{
+      {"case", "min ms", "median ms", "NFE", "GFLOP/s", "of peak", "peak MB"}};
+  for (const Json& r : cases) {
+    const double rate = r["gflop"].get<double>() / r["min_ms"].get<double>() * 1e3;
+    const auto text = [](const char* format, double v) {
+      char t[32];
+      std::snprintf(t, sizeof t, format, v);
+      return std::string(t);
+    };
+    rows.push_back(
+        {r["name"], text("%.4g", r["min_ms"]), text("%.4g", r["median_ms"]), text("%.4g", r["nfe"]),
+         rate > 0 ? text("%.1f", rate) : "",
+         rate > 0 ? percent(rate / r["peak_gflops"].get<double>()) : "",
+         r.contains("bytes_peak") ? text("%.0f", r["bytes_peak"].get<double>() / 1e6) : ""});
+  }
+  std::cout << table_text(rows);
+  return 0;
+}
+
+}  // namespace
+
+Command bench_command(CLI::App& program, Settings& settings) {
+  auto v = std::make_shared<BenchCommand>();
+  CLI::App* app = program.add_subcommand(
+      "bench", "Times of training, evaluation and attack steps, and of kernels");
+  auto options = std::make_shared<OptionList>(*app);
+  options->add("what", v->what, "train-step, eval-step, attack-step or ops")
+      ->required()
+      ->check(CLI::IsMember({"train-step", "eval-step", "attack-step", "ops"}));
+  options->add("--model", v->model, "Model (slope info models)");
+  options->add("--attack", v->attack, "Attack of attack-step");
+  options->add("--solver", v->solver, "Solver");
+  options->add("--gradient", v->gradient, "How to differentiate the solve");
+  options->add("--batch", v->batch, "Samples per step")->check(CLI::PositiveNumber);
+  options->add("--samples", v->samples, "Measured steps")->check(CLI::PositiveNumber);
+  return {app, options, [v, &settings] { return run(*v, settings); }};
+}
+
+}  // namespace slope::program

@@ -1,0 +1,24 @@
+// The commands of the program. Each adds its options to its subcommand and returns what runs it:
+// the exit status.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "apps/slope/settings.h"
+
+namespace slope::program {
+
+struct Command {
+  CLI::App* app = nullptr;
+  std::shared_ptr<OptionList> options;
+  std::function<int()> run;
+};
+
+Command train_command(CLI::App& program, Settings& settings);
+Command eval_command(CLI::App& program, Settings& settings);
+Command attack_command(CLI::App& program, Settings& settings);
+Command info_command(CLI::App& program, Settings& settings);
+Command bench_command(CLI::App& program, Settings& settings);
+
+}  // namespace slope::program

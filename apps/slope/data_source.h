@@ -1,0 +1,30 @@
+// Data sets by their word: mnist, fashion-mnist, spheres,dim=2.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "nn/data/dataset.h"
+
+namespace slope::program {
+
+struct DataSets {
+  nn::Dataset train, test;
+};
+
+struct DataDescription {
+  std::string name, what, options;
+};
+const std::vector<DataDescription>& data_list();
+
+// seed: of generated data. Errors: unknown word (ValueError), files that are not found (DataError:
+// where they were sought and what fetches them).
+DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed);
+// True for pixels in [0, 1]; points have no such range.
+bool is_image_data(const std::string& word);
+
+// Where data is sought, in order: data_dir, SLOPE_DATA, ../data beside the program, ../share/slope.
+std::vector<std::filesystem::path> data_folders(const std::string& data_dir);
+
+}  // namespace slope::program

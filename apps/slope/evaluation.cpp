@@ -1,0 +1,57 @@
+#include "apps/slope/evaluation.h"
+
+namespace slope::program {
+
+void SolveMeter::end_pass() {
+  if (!solves_.empty()) {
+    last_forward_ = last_backward_ = 0;
+    for (const auto& s : solves_) {
+      last_forward_ += static_cast<double>(s->evaluations);
+      last_backward_ += static_cast<double>(s->evaluations_backward);
+    }
+    solves_.clear();
+  }
+  forward_ += last_forward_;
+  backward_ += last_backward_;
+  ++passes_;
+}
+
+bool fixed_steps(const ode::Solver& solver) {
+  return !std::holds_alternative<ode::Adaptive>(solver.stepping);
+}
+
+std::vector<std::string> with_steps(const std::vector<std::string>& words,
+                                    const std::vector<int64_t>& steps) {
+  if (steps.empty()) return words;
+  std::vector<std::string> all;
+  for (const std::string& word : words) {
+    // A word's own step count or tolerance gives way: the sweep says how many steps.
+    const std::string method = word.substr(0, word.find_first_of(":@"));
+    for (int64_t n : steps) all.push_back(concat(method, ":", n));
+  }
+  return all;
+}
+
+Evaluator::Evaluator(const models::Classifier& model, const ode::Solver& solver)
+    : settings_{.solver = solver, .solves = meter_.sink()},
+      step_([this, &model](const Tensor& x,
+                           nn::Pass& pass) { return model.logits(x, pass, settings_); },
+            fixed_steps(solver) || !model.has_ode()) {}
+
+Accuracy Evaluator::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype) {
+  Accuracy result;
+  meter_.clear();
+  nn::Loader loader(data, std::min(batch, data.size()), false, 0, dtype);
+  for (nn::Batch b; loader.next(&b);) {
+    const auto r = step_(b.x, b.labels);
+    meter_.end_pass();
+    result.correct += r.correct;
+    result.loss += r.loss_sum;
+    result.examples += b.labels.size();
+  }
+  result.loss /= static_cast<double>(result.examples);
+  result.nfe = meter_.forward();
+  return result;
+}
+
+}  // namespace slope::program

@@ -1,0 +1,62 @@
+// Running a model over a data set, and what one forward pass costs.
+#pragma once
+
+#include <functional>
+
+#include "apps/models/classifier.h"
+#include "nn/data/dataset.h"
+#include "nn/train.h"
+
+namespace slope::program {
+
+// Collects the statistics of the solves of many forward passes.
+class SolveMeter {
+ public:
+  // To be given to BlockSettings::solves.
+  std::vector<std::shared_ptr<ode::Statistics>>* sink() { return &solves_; }
+  // Ends a forward pass (and its gradient). A replayed plan reports nothing new: then the last pass
+  // counts again.
+  void end_pass();
+  double forward() const {
+    return passes_ ? forward_ / static_cast<double>(passes_) : 0;
+  }  // mean per pass
+  double backward() const { return passes_ ? backward_ / static_cast<double>(passes_) : 0; }
+  void clear() { forward_ = backward_ = 0, passes_ = 0; }
+
+ private:
+  std::vector<std::shared_ptr<ode::Statistics>> solves_;
+  double forward_ = 0, backward_ = 0, last_forward_ = 0, last_backward_ = 0;
+  int64_t passes_ = 0;
+};
+
+struct Accuracy {
+  int64_t correct = 0;
+  int64_t examples = 0;
+  double loss = 0;  // mean
+  double nfe = 0;   // mean evaluations of one forward pass
+  double value() const {
+    return examples ? static_cast<double>(correct) / static_cast<double>(examples) : 0;
+  }
+};
+
+// Whether a solver takes steps that are known beforehand, so that a whole pass can be one plan.
+bool fixed_steps(const ode::Solver& solver);
+
+// Each solver word with each step count: rk4 and 1, 2 give rk4:1, rk4:2. Without steps the words
+// themselves. A word's own steps or tolerance give way.
+std::vector<std::string> with_steps(const std::vector<std::string>& words,
+                                    const std::vector<int64_t>& steps);
+
+// Evaluates a model on a data set again and again (each epoch) with the same plans.
+class Evaluator {
+ public:
+  Evaluator(const models::Classifier& model, const ode::Solver& solver);
+  Accuracy operator()(const nn::Dataset& data, int64_t batch, Dtype dtype);
+
+ private:
+  SolveMeter meter_;
+  ode::BlockSettings settings_;
+  nn::EvaluationStep step_;
+};
+
+}  // namespace slope::program

@@ -1,0 +1,253 @@
+#include <cmath>
+#include <fstream>
+#include <iostream>
+
+#include "apps/slope/attack_word.h"
+#include "apps/slope/commands.h"
+#include "apps/slope/data_source.h"
+#include "apps/slope/results.h"
+#include "apps/slope/run_folder.h"
+#include "backends/cpu/isa.h"
+#include "backends/cpu/threads.h"
+#include "core/dispatch.h"
+#include "core/nearest.h"
+#include "core/ops.h"
+#include "ode/methods.h"
+#include "ode/order_conditions.h"
+#include "ode/stability.h"
+
+namespace slope::program {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Rows = std::vector<std::vector<std::string>>;
+
+// What is printed: a table for people, or the JSON.
+struct Answer {
+  Json json;
+  Rows rows;
+  std::string text;  // instead of a table
+};
+
+std::string rounded(double value, const char* format = "%.3g") {
+  char text[32];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+Answer methods() {
+  Answer answer{{{"methods", Json::array()}},
+                {{"method", "order", "embedded", "stages", "FSAL", "adaptive", "dense", "stable to",
+                  "error constant"}},
+                {}};
+  std::vector<ode::Tableau> all = ode::explicit_methods();
+  for (const ode::Tableau& m : ode::family_examples()) all.push_back(m);
+  for (const ode::Tableau& m : all) {
+    answer.json["methods"].push_back({{"name", m.name},
+                                      {"order", m.order},
+                                      {"embedded_order", m.embedded_order},
+                                      {"stages", m.stages()},
+                                      {"fsal", m.fsal()},
+                                      {"adaptive", m.has_error()},
+                                      {"implicit", false},
+                                      {"multistep", false},
+                                      {"separable", false},
+                                      {"dense_order", m.dense_order},
+                                      {"real_stability", ode::real_stability(m)},
+                                      {"error_constant", ode::error_constant(m)},
+                                      {"example", m.name}});
+    answer.rows.push_back(
+        {m.name, std::to_string(m.order), m.has_error() ? std::to_string(m.embedded_order) : "",
+         std::to_string(m.stages()), m.fsal() ? "yes" : "", m.has_error() ? "yes" : "",
+         std::to_string(m.dense_order), rounded(-ode::real_stability(m), "%.2f"),
+         rounded(ode::error_constant(m), "%.2e")});
+  }
+  return answer;
+}
+
+Json numbers(const Shape& shape) { return std::vector<int64_t>(shape.begin(), shape.end()); }
+
+Answer model_answer() {
+  Answer answer{{{"models", Json::array()}}, {{"model", "parameters", "data", "what"}}, {}};
+  for (const models::ModelEntry& entry : models::model_list()) {
+    Rng rng(0);
+    const auto model = models::make_model(entry.name, nullptr, rng);
+    Json tensors = Json::array();
+    for (const nn::NamedTensor& t : model_tensors(*model)) {
+      tensors.push_back({{"name", t.name},
+                         {"shape", numbers(t.tensor.shape())},
+                         {"torch_shape", numbers(models::torch_shape(t.tensor.shape()))}});
+    }
+    answer.json["models"].push_back({{"name", entry.name},
+                                     {"parameters", model->parameter_count()},
+                                     {"what", entry.what},
+                                     {"data", entry.data},
+                                     {"options", entry.options},
+                                     {"tensors", tensors}});
+    std::string options;
+    for (const std::string& o : entry.options) options += (options.empty() ? "  [" : ", ") + o;
+    answer.rows.push_back({entry.name, std::to_string(model->parameter_count()), entry.data,
+                           entry.what + options + (options.empty() ? "" : "]")});
+  }
+  return answer;
+}
+
+Answer attacks() {
+  Answer answer{{{"attacks", Json::array()}}, {{"attack", "what"}}, {}};
+  for (const AttackDescription& a : attack_list()) {
+    answer.json["attacks"].push_back({{"name", a.name}, {"what", a.what}, {"options", a.options}});
+    answer.rows.push_back({a.name + (a.options.empty() ? "" : "," + a.options), a.what});
+  }
+  return answer;
+}
+
+Answer data(const Settings& settings) {
+  Answer answer{{{"data", Json::array()}}, {{"data", "what", "found in"}}, {}};
+  for (const DataDescription& d : data_list()) {
+    std::string found = is_image_data(d.name) ? "" : "(generated)";
+    for (const auto& folder : data_folders(settings.data_dir)) {
+      if (found.empty() && std::filesystem::is_directory(folder / d.name))
+        found = (folder / d.name).string();
+    }
+    answer.json["data"].push_back(
+        {{"name", d.name}, {"what", d.what}, {"options", d.options}, {"found", found}});
+    answer.rows.push_back(
+        {d.name + (d.options.empty() ? "" : "," + d.options), d.what, found.empty() ? "-" : found});
+  }
+  return answer;
+}
+
+Answer device_answer() {
+  Answer answer{{{"devices", Json::array()}}, {{"device", "what"}}, {}};
+  for (const Device d : devices()) {
+    const std::string what =
+        d.name() == "cpu"
+            ? concat(cpu::threads(), " threads, instruction set ", cpu::name(cpu::isa()))
+            : "plain loops on one thread: the specification";
+    answer.json["devices"].push_back({{"name", d.name()}, {"available", true}, {"what", what}});
+    answer.rows.push_back({d.name(), what});
+  }
+  const std::string cuda = "not in this build";
+  answer.json["devices"].push_back({{"name", "cuda"}, {"available", false}, {"what", cuda}});
+  answer.rows.push_back({"cuda", cuda});
+  return answer;
+}
+
+// Whether a backend has a kernel for an op: asked with the op's first sample.
+std::string coverage(const Op& op, Device device) {
+  if (op.view) return "view";
+  const Sample sample = op.samples().front();
+  Tensors inputs;
+  for (const SampleInput& in : sample.inputs) {
+    inputs.push_back(in.undefined ? Tensor()
+                                  : empty(in.shape, in.integer ? Dtype::i32 : Dtype::f32, device));
+  }
+  if (device->prepare({op, inputs, sample.attributes})) return "kernel";
+  return op.decompose ? "decomposed" : "missing";
+}
+
+Answer ops() {
+  Answer answer{{{"ops", Json::array()}}, {{"op"}}, {}};
+  for (const Device d : devices()) answer.rows[0].push_back(d.name());
+  answer.rows[0].push_back("tested");
+  for (const Op* op : all_ops()) {
+    Json entry{{"name", op->name}};
+    std::vector<std::string> row{op->name};
+    for (const Device d : devices()) {
+      row.push_back(coverage(*op, d));
+      entry[d.name()] = row.back();
+    }
+    std::string modes;
+    for (const std::string& mode : conformance_modes(*op))
+      modes += (modes.empty() ? "" : " ") + mode;
+    row.push_back(modes);
+    entry["modes"] = conformance_modes(*op);
+    answer.json["ops"].push_back(entry);
+    answer.rows.push_back(row);
+  }
+  return answer;
+}
+
+Answer checkpoint(const std::string& path) {
+  const nn::Checkpoint c = nn::inspect_checkpoint(path);
+  Answer answer{{{"file", path}, {"metadata", c.metadata}, {"tensors", Json::array()}},
+                {{"tensor", "dtype", "shape"}},
+                {}};
+  for (const nn::NamedTensor& t : c.tensors) {
+    answer.json["tensors"].push_back({{"name", t.name},
+                                      {"dtype", name(t.tensor.dtype())},
+                                      {"shape", numbers(t.tensor.shape())}});
+    answer.rows.push_back({t.name, name(t.tensor.dtype()), to_string(t.tensor.shape())});
+  }
+  return answer;
+}
+
+Answer run_folder(const std::string& folder, const Settings& settings) {
+  const Run run = open_run(folder, settings);
+  Answer answer;
+  answer.json = {{"run", folder},
+                 {"model", run.model->word()},
+                 {"parameters", run.model->parameter_count()},
+                 {"data", data_word(run.options)},
+                 {"solver", run.options.solver}};
+  for (const char* key : {"step", "epoch", "test-accuracy", "best-accuracy"}) {
+    if (const auto found = run.checkpoint.metadata.find(key);
+        found != run.checkpoint.metadata.end()) {
+      answer.json[key] = Json::parse(found->second);
+    }
+  }
+  std::ifstream config(run.folder / "config.toml");
+  std::ostringstream text;
+  text << config.rdbuf() << "\n" << run.model->summary();
+  answer.text = text.str();
+  return answer;
+}
+
+int run(const std::string& topic, const Settings& settings) {
+  const std::vector<std::string> topics{"methods", "models", "attacks", "data", "devices", "ops"};
+  Answer answer;
+  if (topic == "methods")
+    answer = methods();
+  else if (topic == "models")
+    answer = model_answer();
+  else if (topic == "attacks")
+    answer = attacks();
+  else if (topic == "data")
+    answer = data(settings);
+  else if (topic == "devices")
+    answer = device_answer();
+  else if (topic == "ops")
+    answer = ops();
+  else if (std::filesystem::is_directory(topic))
+    answer = run_folder(topic, settings);
+  else if (std::filesystem::exists(topic))
+    answer = checkpoint(topic);
+  else {
+    throw ValueError(
+        concat("info: \"", topic, "\" is neither a topic, a run folder nor a file. Did you mean ",
+               nearest(topic, topics), "? Topics: methods, models, attacks, data, devices, ops."));
+  }
+  if (settings.json) {
+    std::cout << answer.json.dump() << "\n";
+  } else {
+    std::cout << (answer.text.empty() ? table_text(answer.rows) : answer.text);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command info_command(CLI::App& program, Settings& settings) {
+  auto topic = std::make_shared<std::string>();
+  CLI::App* app = program.add_subcommand("info",
+                                         "What there is: methods, models, attacks, data, devices, "
+                                         "ops; or about a RUN or FILE.safetensors");
+  auto options = std::make_shared<OptionList>(*app);
+  options
+      ->add("topic", *topic,
+            "methods, models, attacks, data, devices, ops, a run folder, or a .safetensors file")
+      ->required();
+  return {app, options, [topic, &settings] { return run(*topic, settings); }};
+}
+
+}  // namespace slope::program

@@ -1,0 +1,31 @@
+// What people see while work is long: one line that moves on a terminal, plain lines elsewhere, and
+// log.txt.
+#pragma once
+
+#include <chrono>
+#include <fstream>
+#include <string>
+
+namespace slope::program {
+
+class Progress {
+ public:
+  // quiet: nothing on stderr. log: a file that gets the plain lines too; "" for none.
+  explicit Progress(bool quiet, const std::string& log = "");
+  ~Progress();
+  // A state that will be replaced: shown on a terminal, at most ten times a second.
+  void moving(const std::string& line);
+  // A line that stays.
+  void line(const std::string& text);
+
+ private:
+  void clear();
+  bool quiet_, terminal_, shown_ = false;
+  std::ofstream log_;
+  std::chrono::steady_clock::time_point last_{};
+};
+
+// "1:05", "2:03:10"
+std::string duration_text(double seconds);
+
+}  // namespace slope::program

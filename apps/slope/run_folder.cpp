@@ -1,0 +1,110 @@
+#include "apps/slope/run_folder.h"
+
+#include <cstdio>
+#include <fstream>
+
+namespace slope::program {
+
+namespace fs = std::filesystem;
+
+fs::path make_run_folder(const std::string& out, const std::string& model, bool force) {
+  std::error_code error;
+  if (!out.empty()) {
+    const fs::path folder = out;
+    if (fs::exists(folder) && !fs::is_directory(folder))
+      throw ValueError(out + ": exists and is not a folder.");
+    if (fs::exists(folder) && !fs::is_empty(folder, error) && !force) {
+      throw ValueError(concat("train: the run folder ", out,
+                              " exists. Choose another --out, go on with --resume ", out,
+                              ", or overwrite with --force."));
+    }
+    fs::create_directories(folder, error);
+    if (error) throw DataError(concat(out, ": cannot be created: ", error.message(), "."));
+    return folder;
+  }
+  const std::string name = model.substr(0, model.find(','));
+  for (int i = 1;; ++i) {
+    char number[16];
+    std::snprintf(number, sizeof number, "-%03d", i);
+    const fs::path folder = fs::path("runs") / (name + number);
+    fs::create_directories("runs", error);
+    if (error) throw DataError(concat("runs: cannot be created: ", error.message(), "."));
+    if (fs::create_directory(folder, error))
+      return folder;  // false when it exists: try the next number
+    if (error)
+      throw DataError(concat(folder.string(), ": cannot be created: ", error.message(), "."));
+  }
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+  const fs::path temporary = path.string() + ".tmp";
+  std::ofstream out(temporary, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) throw DataError(temporary.string() + ": cannot be written.");
+  fs::rename(temporary, path);
+}
+
+std::string data_word(const TrainingOptions& options) {
+  if (!options.data.empty()) return options.data;
+  const std::string name = options.model.substr(0, options.model.find(','));
+  for (const models::ModelEntry& entry : models::model_list()) {
+    if (entry.name == name) return entry.data;
+  }
+  return "mnist";  // an unknown model: its own error comes when it is made
+}
+
+std::unique_ptr<models::Classifier> new_model(const TrainingOptions& options,
+                                              const Settings& settings, const nn::Dataset& data) {
+  const models::InputFacts facts{data.sample, data.classes};
+  Rng rng(settings.seed);
+  return models::make_model(options.model, &facts, rng, {.dtype = settings.value_dtype()});
+}
+
+std::vector<nn::NamedTensor> model_tensors(const nn::Module& model) {
+  std::vector<nn::NamedTensor> all = model.named_parameters();
+  const auto buffers = model.named_buffers();
+  all.insert(all.end(), buffers.begin(), buffers.end());
+  return all;
+}
+
+Run open_run(const std::string& folder, const Settings& settings) {
+  Run run{
+      .folder = folder, .options = {}, .settings = settings, .model = nullptr, .checkpoint = {}};
+  const fs::path config = run.folder / "config.toml", weights = run.folder / "model.safetensors";
+  if (!fs::is_directory(run.folder))
+    throw DataError(concat(folder, ": there is no such run folder."));
+  for (const fs::path& file : {config, weights}) {
+    if (!fs::exists(file))
+      throw DataError(
+          concat(folder, ": not a finished run: ", file.filename().string(), " is missing."));
+  }
+  CLI::App unused;
+  OptionList list(unused);
+  list.add("model", run.options.model, "");
+  add_training_options(list, run.options);
+  list.add("--seed", run.settings.seed, "");
+  list.add("--dtype", run.settings.dtype, "");
+  list.read_toml(config.string());
+
+  run.checkpoint = nn::load_checkpoint(weights);
+  // The data itself is not needed to rebuild the model, only its shape, which the checkpoint
+  // carries.
+  const auto fact = [&](const char* key) {
+    const auto found = run.checkpoint.metadata.find(key);
+    if (found == run.checkpoint.metadata.end())
+      throw DataError(
+          concat(weights.string(), ": no metadata \"", key, "\": not written by slope train."));
+    return found->second;
+  };
+  models::InputFacts facts{{}, std::stoll(fact("classes"))};
+  std::istringstream sample(fact("sample"));
+  for (int64_t n; sample >> n;) facts.sample.push_back(n);
+  Rng rng(run.settings.seed);
+  run.model =
+      models::make_model(run.options.model, &facts, rng, {.dtype = run.settings.value_dtype()});
+  nn::restore(run.checkpoint, model_tensors(*run.model), weights.string(), {"optimizer."});
+  return run;
+}
+
+}  // namespace slope::program

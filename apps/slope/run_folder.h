@@ -1,0 +1,42 @@
+// A run folder: config.toml, metrics.csv, model.safetensors, best.safetensors, log.txt,
+// report.html.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "apps/models/classifier.h"
+#include "apps/slope/data_source.h"
+#include "apps/slope/training_options.h"
+#include "nn/checkpoint.h"
+
+namespace slope::program {
+
+// Makes the folder: `out`, or runs/MODEL-001 and so on when it is empty. An existing one that is
+// not empty is refused (ValueError) unless force.
+std::filesystem::path make_run_folder(const std::string& out, const std::string& model, bool force);
+
+// Writes text to a temporary name and renames it.
+void write_text(const std::filesystem::path& path, const std::string& text);
+
+// A trained model with what it was trained on.
+struct Run {
+  std::filesystem::path folder;
+  TrainingOptions options;
+  Settings settings;  // seed and dtype as trained; everything else as given
+  std::unique_ptr<models::Classifier> model;
+  nn::Checkpoint checkpoint;
+};
+// Errors: not a run folder, a checkpoint that does not fit the model.
+Run open_run(const std::string& folder, const Settings& settings);
+
+// The word of the data set that a model is trained on.
+std::string data_word(const TrainingOptions& options);
+// A fresh model for data like this.
+std::unique_ptr<models::Classifier> new_model(const TrainingOptions& options,
+                                              const Settings& settings, const nn::Dataset& data);
+// Parameters and buffers, by name.
+std::vector<nn::NamedTensor> model_tensors(const nn::Module& model);
+
+}  // namespace slope::program

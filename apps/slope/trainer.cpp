@@ -1,0 +1,244 @@
+#include "apps/slope/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+
+#include "core/storage.h"
+#include "ode/solver_word.h"
+
+namespace slope::program {
+namespace {
+
+constexpr uint32_t kDropoutStream = 0xd0;
+constexpr int64_t kEvaluationBatch = 250;
+
+// Each member of Position by name, for the checkpoint's metadata.
+template <typename F>
+void each_field(Position& p, F f) {
+  f("step", p.step), f("epoch", p.epoch), f("batch", p.batch), f("loss-sum", p.loss_sum),
+      f("correct", p.correct);
+  f("seen", p.seen), f("seconds", p.seconds), f("examples", p.examples),
+      f("train-loss", p.train_loss);
+  f("test-accuracy", p.test_accuracy), f("best-accuracy", p.best_accuracy);
+  f("nfe-forward", p.nfe_forward), f("nfe-backward", p.nfe_backward);
+}
+
+std::string number_text(int64_t value) { return std::to_string(value); }
+std::string number_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", value);
+  return text;
+}
+void read_number(const std::string& text, int64_t& value) { value = std::stoll(text); }
+void read_number(const std::string& text, double& value) { value = std::stod(text); }
+
+template <typename... Parts>
+std::string formatted(const char* format, Parts... parts) {
+  char text[256];
+  std::snprintf(text, sizeof text, format, parts...);
+  return text;
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainingOptions& options, const Settings& settings,
+                 std::filesystem::path folder, DataSets data, const nn::Checkpoint* resume)
+    : options_(options),
+      settings_(settings),
+      folder_(std::move(folder)),
+      data_(std::move(data)),
+      model_(new_model(options, settings, data_.train)),
+      progress_(settings.quiet, (folder_ / "log.txt").string()) {
+  if (options.limit > 0) data_.train = data_.train.first(options.limit);
+  optimizer_ =
+      nn::make_optimizer(options.optimizer, model_->named_parameters(),
+                         {.weight_decay = options.weight_decay, .momentum = options.momentum > 0});
+  schedule_ = nn::make_schedule(options.schedule, options.lr, options.momentum);
+  solve_ = {.solver = ode::parse_solver(options.solver),
+            .gradient = ode::parse_gradient(options.gradient),
+            .solves = meter_.sink()};
+  nn::StepOptions step{.label_smoothing = options.label_smoothing,
+                       .plan = fixed_steps(solve_.solver) || !model_->has_ode()};
+  if (options.clip_norm > 0) step.clip_norm = options.clip_norm;
+  train_step_ = std::make_unique<nn::TrainStep>(
+      [this](const Tensor& x, nn::Pass& pass) { return model_->logits(x, pass, solve_); },
+      *optimizer_, step);
+  evaluator_ = std::make_unique<Evaluator>(*model_, solve_.solver);
+  loader_ = std::make_unique<nn::Loader>(data_.train, options.batch, true, settings.seed,
+                                         settings.value_dtype());
+  if (resume) {
+    std::vector<nn::NamedTensor> all = model_tensors(*model_);
+    for (const nn::NamedTensor& s : optimizer_->state())
+      all.push_back({"optimizer." + s.name, s.tensor});
+    nn::restore(*resume, all, (folder_ / "model.safetensors").string());
+    each_field(at_, [&](const char* name, auto& value) {
+      const auto found = resume->metadata.find(name);
+      if (found == resume->metadata.end()) {
+        throw DataError(concat(folder_.string(), "/model.safetensors: no metadata \"", name,
+                               "\"; it cannot be resumed."));
+      }
+      read_number(found->second, value);
+    });
+  }
+}
+
+int64_t Trainer::total_steps() const {
+  return options_.iterations > 0 ? options_.iterations : options_.epochs * loader_->batches();
+}
+
+std::string Trainer::status_line(double rate) const {
+  const double seen = std::fmax(static_cast<double>(at_.seen), 1);
+  const auto left =
+      static_cast<double>(total_steps() - at_.step) * static_cast<double>(options_.batch);
+  return formatted(
+      "epoch %lld  step %lld/%lld  %.0f/s  left %s  loss %.4f  accuracy %.4f  lr %.2e  NFE "
+      "%.4g/%.4g",
+      static_cast<long long>(at_.epoch + 1), static_cast<long long>(at_.step),
+      static_cast<long long>(total_steps()), rate,
+      duration_text(left / std::fmax(rate, 1e-9)).c_str(), at_.loss_sum / seen,
+      static_cast<double>(at_.correct) / seen,
+      schedule_->at(std::max<int64_t>(at_.step - 1, 0), total_steps()).rate, at_.nfe_forward,
+      at_.nfe_backward);
+}
+
+// False when it was stopped.
+bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
+  loader_->start(at_.epoch, at_.batch);
+  nn::Batch batch;
+  while (at_.step < total_steps() && loader_->next(&batch)) {
+    const double start = now();
+    const nn::ScheduleValues values = schedule_->at(at_.step, total_steps());
+    Tensors keys;
+    for (int64_t i = 0; i < model_->key_count(); ++i) {
+      keys.push_back(make_key(settings_.seed, kDropoutStream + static_cast<uint32_t>(i),
+                              static_cast<uint32_t>(at_.step)));
+    }
+    const nn::StepResult r =
+        (*train_step_)(batch.x, batch.labels,
+                       optimizer_->numbers(values.rate, values.momentum, at_.step + 1), keys);
+    if (!std::isfinite(r.loss)) {
+      throw SolveError(concat("train: the loss is ", r.loss, " at step ", at_.step + 1,
+                              ". Lower --lr (now ", options_.lr,
+                              ") or set --clip-norm. The last checkpoint is whole."));
+    }
+    meter_.end_pass();
+    at_.nfe_forward = meter_.forward();
+    at_.nfe_backward = meter_.backward();
+    const int64_t n = batch.labels.size();
+    at_.loss_sum += r.loss * static_cast<double>(n);
+    at_.correct += r.correct;
+    at_.seen += n;
+    at_.examples += n;
+    ++at_.step;
+    ++at_.batch;
+    at_.seconds += now() - start;
+    progress_.moving(status_line(static_cast<double>(at_.examples) / at_.seconds));
+    if (options_.checkpoint_every > 0 && at_.step % options_.checkpoint_every == 0)
+      save("model.safetensors");
+    if (stop) return false;
+  }
+  return true;
+}
+
+void Trainer::end_epoch() {
+  const auto seen = static_cast<double>(at_.seen);
+  const double train_accuracy = static_cast<double>(at_.correct) / seen;
+  at_.train_loss = at_.loss_sum / seen;
+  const Accuracy test = (*evaluator_)(data_.test, kEvaluationBatch, settings_.value_dtype());
+  at_.test_accuracy = test.value();
+  const bool best = test.value() > at_.best_accuracy;
+  at_.best_accuracy = std::max(at_.best_accuracy, test.value());
+  const double rate = schedule_->at(at_.step - 1, total_steps()).rate;
+  const std::filesystem::path metrics = folder_ / "metrics.csv";
+  const bool fresh = !std::filesystem::exists(metrics);
+  std::ofstream out(metrics, std::ios::app);
+  if (fresh) {
+    out << "epoch,step,seconds,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,nfe_"
+           "forward,"
+           "nfe_backward\n";
+  }
+  out << formatted("%lld,%lld,%.3f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g\n",
+                   static_cast<long long>(at_.epoch + 1), static_cast<long long>(at_.step),
+                   at_.seconds, rate, at_.train_loss, train_accuracy, test.loss, test.value(),
+                   at_.nfe_forward, at_.nfe_backward);
+  out.close();
+  if (!out) throw DataError(metrics.string() + ": cannot be written.");
+
+  ++at_.epoch;
+  const bool last = at_.step >= total_steps();
+  // Short epochs (points) would scroll by: their lines come once a second or so.
+  if (at_.seconds >= next_line_ || last) {
+    next_line_ = at_.seconds + 1;
+    progress_.line(formatted(
+        "epoch %lld  step %lld  train loss %.4f  accuracy %.4f  test accuracy %.4f (best %.4f)  "
+        "NFE %.4g/%.4g  %.0f/s  %s",
+        static_cast<long long>(at_.epoch), static_cast<long long>(at_.step), at_.train_loss,
+        train_accuracy, at_.test_accuracy, at_.best_accuracy, at_.nfe_forward, at_.nfe_backward,
+        static_cast<double>(at_.examples) / at_.seconds, duration_text(at_.seconds).c_str()));
+  }
+  at_.batch = at_.correct = at_.seen = 0;
+  at_.loss_sum = 0;
+  if (best) save("best.safetensors");
+  if (options_.checkpoint_every == 0 || last) save("model.safetensors");
+}
+
+void Trainer::save(const std::string& name) {
+  std::vector<nn::NamedTensor> all = model_tensors(*model_);
+  for (const nn::NamedTensor& s : optimizer_->state())
+    all.push_back({"optimizer." + s.name, s.tensor});
+  nn::Metadata metadata{{"slope", SLOPE_VERSION},
+                        {"model", model_->word()},
+                        {"config", to_toml(options_, settings_)},
+                        {"classes", std::to_string(data_.train.classes)}};
+  for (int64_t n : data_.train.sample)
+    metadata["sample"] += (metadata["sample"].empty() ? "" : " ") + std::to_string(n);
+  each_field(at_, [&](const char* field, auto& value) { metadata[field] = number_text(value); });
+  nn::save_checkpoint(folder_ / name, all, metadata);
+}
+
+bool Trainer::run(const volatile std::sig_atomic_t& stop) {
+  progress_.line(formatted(
+      "%s: %lld parameters, %s, %lld training and %lld test samples, %lld steps, solver %s",
+      model_->word().c_str(), static_cast<long long>(model_->parameter_count()),
+      data_word(options_).c_str(), static_cast<long long>(data_.train.size()),
+      static_cast<long long>(data_.test.size()), static_cast<long long>(total_steps()),
+      options_.solver.c_str()));
+  while (at_.step < total_steps()) {
+    if (!train_epoch(stop)) {
+      save("model.safetensors");
+      return false;
+    }
+    end_epoch();
+  }
+  const MemoryStatistics memory = memory_statistics(default_device());
+  progress_.line(formatted(
+      "memory: %.0f MB in plans, %.0f MB besides at the peak; %lld device allocations in plans",
+      static_cast<double>(train_step_->plan_bytes()) / 1e6,
+      static_cast<double>(memory.peak_bytes) / 1e6,
+      static_cast<long long>(train_step_->plan_allocations())));
+  return true;
+}
+
+nlohmann::ordered_json Trainer::result() const {
+  return {{"run", folder_.string()},
+          {"model", model_->word()},
+          {"parameters", model_->parameter_count()},
+          {"epochs", at_.epoch},
+          {"test_accuracy", at_.test_accuracy},
+          {"best_accuracy", at_.best_accuracy},
+          {"train_loss", at_.train_loss},
+          {"nfe_forward", at_.nfe_forward},
+          {"nfe_backward", at_.nfe_backward},
+          {"seconds", at_.seconds},
+          {"examples_per_second",
+           at_.seconds > 0 ? static_cast<double>(at_.examples) / at_.seconds : 0.0}};
+}
+
+}  // namespace slope::program

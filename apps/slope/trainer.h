@@ -1,0 +1,67 @@
+// Trainer: a training run from its first step, or from a checkpoint, to its end.
+#pragma once
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "apps/slope/evaluation.h"
+#include "apps/slope/progress.h"
+#include "apps/slope/run_folder.h"
+#include "nn/schedule.h"
+
+namespace slope::program {
+
+// Where a run stands. Written into the checkpoint, so that a run goes on exactly where it stopped.
+struct Position {
+  int64_t step = 0;     // optimiser steps done
+  int64_t epoch = 0;    // epochs done
+  int64_t batch = 0;    // batches done in the epoch that is under way
+  double loss_sum = 0;  // over the samples of this epoch so far
+  int64_t correct = 0;
+  int64_t seen = 0;
+  double seconds = 0;     // of training, evaluations not counted
+  int64_t examples = 0;   // of the whole run
+  double train_loss = 0;  // mean of the last finished epoch
+  double test_accuracy = 0;
+  double best_accuracy = 0;
+  double nfe_forward = 0;
+  double nfe_backward = 0;
+};
+
+class Trainer {
+ public:
+  // resume: a checkpoint to go on from, or null.
+  Trainer(const TrainingOptions& options, const Settings& settings, std::filesystem::path folder,
+          DataSets data, const nn::Checkpoint* resume);
+
+  // Trains to the end, or until `stop` becomes true: then it saves and returns false.
+  bool run(const volatile std::sig_atomic_t& stop);
+  nlohmann::ordered_json result() const;
+  const models::Classifier& model() const { return *model_; }
+  const DataSets& data() const { return data_; }
+
+ private:
+  int64_t total_steps() const;
+  bool train_epoch(const volatile std::sig_atomic_t& stop);
+  void end_epoch();
+  void save(const std::string& name);
+  std::string status_line(double rate) const;
+
+  TrainingOptions options_;
+  Settings settings_;
+  std::filesystem::path folder_;
+  DataSets data_;
+  std::unique_ptr<models::Classifier> model_;
+  std::unique_ptr<nn::Optimizer> optimizer_;
+  std::unique_ptr<nn::Schedule> schedule_;
+  SolveMeter meter_;
+  ode::BlockSettings solve_;
+  std::unique_ptr<nn::TrainStep> train_step_;
+  std::unique_ptr<Evaluator> evaluator_;
+  std::unique_ptr<nn::Loader> loader_;
+  Progress progress_;
+  Position at_;
+  double next_line_ = 0;  // seconds of training before the next line of an epoch
+};
+
+}  // namespace slope::program

@@ -1,0 +1,36 @@
+// What a training run is made of: the options of `slope train`, and the config.toml of a run
+// folder, which has them all.
+#pragma once
+
+#include <string>
+
+#include "apps/slope/settings.h"
+
+namespace slope::program {
+
+struct TrainingOptions {
+  std::string model;
+  std::string data;  // "": the model's own
+  std::string solver = "rk4:1";
+  std::string gradient = "checkpointed";
+  int64_t epochs = 3;
+  int64_t iterations = 0;  // > 0: so many steps instead of epochs
+  int64_t batch = 128;
+  double lr = 0.1;
+  std::string optimizer = "sgd";
+  double momentum = 0.9;
+  std::string schedule = "one-cycle";
+  double weight_decay = 0;
+  double label_smoothing = 0;
+  double clip_norm = 0;          // 0: no clipping
+  int64_t checkpoint_every = 0;  // steps between checkpoints; 0: once per epoch
+  int64_t limit = 0;             // first samples of the training set; 0: all
+};
+
+// Registers them all; the same names are the keys of config.toml.
+void add_training_options(OptionList& options, TrainingOptions& values);
+
+// The complete text of config.toml.
+std::string to_toml(const TrainingOptions& values, const Settings& settings);
+
+}  // namespace slope::program
