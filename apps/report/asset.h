@@ -1,14 +1,11 @@
-// Files that every report.html needs, carried inside the program so that a report opens offline.
-// The function is made by cmake/embed.cmake from apps/report/assets/ and the chart library
-// Chart.js.
+// Files inside the program: style sheet, script and template of the report, and the chart library.
 #pragma once
 
 #include <string_view>
 
 namespace slope::report {
 
-// The text of a file by its name, e.g. "chart.min.js" or a file of apps/report/assets/; empty when
-// this build does not carry it.
+// By file name, e.g. "report.css"; empty when this build does not carry it.
 std::string_view asset(std::string_view name);
 
 }  // namespace slope::report

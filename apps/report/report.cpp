@@ -1,0 +1,136 @@
+#include "apps/report/report.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "apps/report/asset.h"
+#include "core/error.h"
+
+namespace slope::report {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+std::string read_text(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return in ? text.str() : std::string();
+}
+
+// The JSON of a file in the run folder; null when it is not there or damaged.
+Json read_json(const fs::path& path) {
+  const std::string text = read_text(path);
+  if (text.empty()) return nullptr;
+  Json json = Json::parse(text, nullptr, false);
+  return json.is_discarded() ? Json() : json;
+}
+
+// metrics.csv as a list of objects of numbers.
+Json read_metrics(const fs::path& path) {
+  std::istringstream in(read_text(path));
+  const auto cells = [](const std::string& line) {
+    std::vector<std::string> parts;
+    std::istringstream row(line);
+    for (std::string cell; std::getline(row, cell, ',');) parts.push_back(cell);
+    return parts;
+  };
+  std::string line;
+  std::getline(in, line);
+  const std::vector<std::string> names = cells(line);
+  Json rows = Json::array();
+  while (std::getline(in, line)) {
+    const std::vector<std::string> values = cells(line);
+    if (values.size() != names.size()) continue;  // a line that was cut off
+    Json row;
+    for (size_t i = 0; i < names.size(); ++i)
+      row[names[i]] = std::strtod(values[i].c_str(), nullptr);
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+// The value of `key = "value"` in config.toml.
+std::string config_value(const std::string& config, const std::string& key) {
+  const size_t at = config.find("\n" + key + " = ");
+  if (at == std::string::npos) return {};
+  const size_t begin = at + key.size() + 4, end = config.find('\n', begin);
+  std::string value = config.substr(begin, end - begin);
+  if (value.size() >= 2 && (value.front() == '\'' || value.front() == '"'))
+    value = value.substr(1, value.size() - 2);
+  return value;
+}
+
+void replace(std::string& text, const std::string& mark, std::string_view with) {
+  const size_t at = text.find(mark);
+  SLOPE_ASSERT(at != std::string::npos);
+  text.replace(at, mark.size(), with);
+}
+
+// JSON that may stand inside a <script>: no "</" that would end it.
+std::string script_safe(const Json& json) {
+  std::string text = json.dump();
+  for (size_t at = 0; (at = text.find("</", at)) != std::string::npos;) text.replace(at, 2, "<\\/");
+  return text;
+}
+
+std::string fixed(double value, int digits) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+Json figures(const Json& metrics) {
+  Json list = Json::array();
+  if (metrics.empty()) return list;
+  const Json& last = metrics.back();
+  double best = 0;
+  for (const Json& row : metrics) best = std::max(best, row["test_accuracy"].get<double>());
+  list.push_back(
+      {fixed(100 * last["test_accuracy"].get<double>(), 2) + " %", "test accuracy, last epoch"});
+  list.push_back({fixed(100 * best, 2) + " %", "test accuracy, best epoch"});
+  list.push_back({fixed(last["test_loss"].get<double>(), 4), "test loss"});
+  list.push_back({fixed(last["nfe_forward"].get<double>(), 1) + " / " +
+                      fixed(last["nfe_backward"].get<double>(), 1),
+                  "NFE forward / backward"});
+  list.push_back({fixed(last["seconds"].get<double>(), 0) + " s", "training"});
+  return list;
+}
+
+}  // namespace
+
+void write(const fs::path& run) {
+  const std::string config = read_text(run / "config.toml");
+  const Json metrics = read_metrics(run / "metrics.csv");
+  const Json results = read_json(run / "results.json");
+  const std::string model = config_value(config, "model");
+  const Json data{
+      {"summary", config_value(config, "data") + ", trained with " +
+                      config_value(config, "solver") + ", " + config_value(config, "optimizer") +
+                      ", batch " + config_value(config, "batch")},
+      {"config", config},
+      {"figures", figures(metrics)},
+      {"metrics", metrics},
+      {"results", results.is_object() ? results : Json::object()},
+      {"pictures", read_json(run / "pictures.json")},
+      {"plane", read_json(run / "plane.json")}};
+  std::string html(asset("report.html"));
+  // Each mark once, the ones that a later replacement could bring in last.
+  replace(html, "{{title}}", model);
+  replace(html, "{{title}}", model);
+  replace(html, "{{style}}", asset("report.css"));
+  replace(html, "{{script}}", asset("report.js"));
+  replace(html, "{{chart}}", asset("chart.min.js"));
+  replace(html, "{{data}}", script_safe(data));
+
+  const fs::path target = run / "report.html", temporary = run / "report.html.tmp";
+  std::ofstream out(temporary, std::ios::binary);
+  out << html;
+  out.close();
+  if (!out) throw DataError(temporary.string() + ": cannot be written.");
+  fs::rename(temporary, target);
+}
+
+}  // namespace slope::report
