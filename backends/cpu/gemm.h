@@ -28,8 +28,8 @@ struct GemmShape {
           stride_c = 0;  // elements from one to the next; 0 in A or B: the same for all
 };
 
-// C = A B + bias. bias: (n), added to every row, or null. C must not overlap A, B or bias. Allocates
-// nothing; a thread uses up to 170 KiB of its stack.
+// C = A B + bias. bias: (n), added to every row, or null. C must not overlap A, B or bias.
+// Allocates nothing; a thread uses up to 170 KiB of its stack.
 template <typename T>
 void gemm(const GemmShape& shape, const T* a, const T* b, const T* bias, T* c);
 
