@@ -5,6 +5,7 @@
 #include "autograd/tape.h"
 #include "backends/cpu/threads.h"
 #include "core/ops.h"
+#include "core/plan.h"
 #include "tests/core/test_values.h"
 
 using namespace slope;
@@ -262,6 +263,22 @@ TEST_CASE("the same weights in new memory, and written in place, give new result
     copy_into(w, mixed({2, 6, 9}, Dtype::f32, 20));
     for (int repeat = 0; repeat < 3; ++repeat) {
       check_close(linear(x, first), product(x, first.clone(), {false, true}), 2e-6);
+    }
+  });
+}
+
+TEST_CASE("a plan follows weights that are written in place") {
+  on_every_device([] {
+    const Tensor x = mixed({7, 9}, Dtype::f64, 50);
+    const Tensor w = mixed({9, 9}, Dtype::f64, 51), v = mixed({9, 9}, Dtype::f64, 52);
+    const auto two_layers = [&](const Tensors& in) { return Tensors{matmul(linear(in[0], w), v)}; };
+    Plan plan({x}, two_layers);
+    for (int64_t step = 0; step < 3; ++step) {
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        CHECK(plan.run({x})[0].values() == two_layers({x})[0].values());
+      }
+      copy_into(w, mixed(w.shape(), Dtype::f64, 53 + step));
+      copy_into(v, mixed(v.shape(), Dtype::f64, 63 + step));
     }
   });
 }

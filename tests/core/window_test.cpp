@@ -5,6 +5,7 @@
 #include "autograd/tape.h"
 #include "backends/cpu/threads.h"
 #include "core/ops.h"
+#include "core/plan.h"
 #include "tests/core/test_values.h"
 
 using namespace slope;
@@ -237,6 +238,24 @@ TEST_CASE("new weights give new results") {
     check(first);
     check(second);
     for (int64_t i = 0; i < 20; ++i) check(mixed({5, 3, 3, 3}, Dtype::f32, 21 + i));
+  });
+}
+
+TEST_CASE("a plan follows weights that are written in place") {
+  on_every_device([] {
+    const Tensor x = mixed({2, 6, 6, 3}, Dtype::f32, 50);
+    const Tensor w = mixed({3, 3, 3, 3}, Dtype::f32, 51), v = mixed({3, 3, 3, 3}, Dtype::f32, 52);
+    const auto two_layers = [&](const Tensors& in) {
+      return Tensors{conv2d(conv2d(in[0], w, {}, {.padding = {1, 1}}), v, {}, {.padding = {1, 1}})};
+    };
+    Plan plan({x}, two_layers);
+    for (int64_t step = 0; step < 3; ++step) {
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        CHECK(plan.run({x})[0].values() == two_layers({x})[0].values());
+      }
+      copy_into(w, mixed(w.shape(), Dtype::f32, 53 + step));
+      copy_into(v, mixed(v.shape(), Dtype::f32, 63 + step));
+    }
   });
 }
 
