@@ -29,24 +29,36 @@ SLOPE_SCALAR_INLINE Pair<double> log_in_two(double x) {
   return fast_two_sum(second.high, (first.low + second.low) + low);
 }
 
-// x^y, given size = |x|^y, which need be right only where x is finite and not 0 and y is a number.
-// The rules are those of C's pow.
+// The bits of x where the condition holds, 0 elsewhere: a choice that stays arithmetic.
+template <std::floating_point T>
+SLOPE_SCALAR_INLINE Word<T> bits_if(bool condition, T x) {
+  return (0 - Word<T>(condition)) & bits_of(x);
+}
+
+// x^y, given size = |x|^y, which need be right only where x is finite and not 0. The rules are
+// those of C's pow. What y alone decides becomes a mask of bits: y is often one number for a whole
+// loop, and g++ does not vectorise a choice whose condition is the same for every value.
 template <std::floating_point T>
 SLOPE_SCALAR_INLINE T power_rules(T x, T y, T size) {
   const T y_size = abs(y), half = T(0.5) * y_size;
   const bool whole = (nearest_integer(y_size) == y_size) | (y_size >= kIntegersFrom<T>);
   const bool even = (nearest_integer(half) == half) | (y_size >= 2 * kIntegersFrom<T>);
-  const T at_zero = y < 0 ? kInfinity<T> : T(0);
-  const T at_infinity = y < 0 ? T(0) : kInfinity<T>;
+  const Word<T> sign_if_odd = bits_if(whole & !even, T(-0.0));
+  const Word<T> nan_if_fraction = bits_if(!whole, kNaN<T>);  // any number | NaN is NaN
+  const Word<T> nan_if_nan = bits_if(y != y, kNaN<T>);
+  const Word<T> one_if_zero = bits_if(y == 0, T(1)), none_if_zero = Word<T>(y == 0) - 1;
+  const T at_zero = from_bits<T>(bits_if(y < 0, kInfinity<T>));
+  const T at_infinity = from_bits<T>(bits_if(y > 0, kInfinity<T>));
+
   T result = x == 0 ? at_zero : size;
   result = abs(x) == kInfinity<T> ? at_infinity : result;
-  const bool odd = whole & !even;
-  result = odd ? with_sign_of(result, x) : result;
+  result = from_bits<T>(bits_of(result) | (bits_of(x) & sign_if_odd) | nan_if_nan);
   const bool negative = (x < 0) & (x != -kInfinity<T>);
-  const bool undefined = (negative & !whole) | (x != x) | (y != y);
-  result = undefined ? kNaN<T> : result;
-  const bool always_one = (x == 1) | (y == 0);
-  return always_one ? T(1) : result;
+  const T of_negative = from_bits<T>(bits_of(result) | nan_if_fraction);
+  result = negative ? of_negative : result;
+  result = x != x ? x : result;
+  result = from_bits<T>((bits_of(result) & none_if_zero) | one_if_zero);
+  return x == 1 ? T(1) : result;
 }
 
 // y, or a bound of it beyond which |x|^y is 0, 1 or infinity for every x
