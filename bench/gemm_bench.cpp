@@ -19,6 +19,9 @@
 #include "backends/cpu/isa.h"
 #include "backends/cpu/threads.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 #ifdef SLOPE_WITH_ONEDNN
 #include <oneapi/dnnl/dnnl.hpp>
 #endif
@@ -52,33 +55,32 @@ double shortest(const std::function<void()>& call) {
 
 // ---- the machine's peak ------------------------------------------------------------------------
 
-// 14 independent chains of multiply-adds on vectors of `bytes`, 10,000 each. Returns floating point
-// operations.
-#define SLOPE_PEAK_LOOP(name, attributes, T, bytes)                                                \
-  attributes double name() {                                                                       \
-    typedef T Vector __attribute__((vector_size(bytes)));                                          \
-    constexpr int chains = 14, rounds = 10000;                                                     \
-    Vector sum[chains];                                                                            \
-    for (int i = 0; i < chains; ++i) sum[i] = Vector{} + static_cast<T>(i);                        \
-    Vector factor = Vector{} + static_cast<T>(0.5);                                                \
-    for (int r = 0; r < rounds; ++r) {                                                             \
-      asm volatile("" : "+x"(factor));                                                             \
-      _Pragma("GCC unroll 14") for (int i = 0; i < chains; ++i) sum[i] = sum[i] * factor + factor; \
-    }                                                                                              \
-    for (int i = 0; i < chains; ++i) asm volatile("" ::"x"(sum[i]));                               \
-    return 2.0 * chains * rounds * (bytes / sizeof(T));                                            \
+// 14 independent chains of multiply-adds on whole vectors, 10,000 each. Returns the number of
+// floating point operations.
+#define SLOPE_PEAK_LOOP(name, attributes, T, Vector, multiply_add)       \
+  __attribute__((noinline, attributes)) double name() {                  \
+    constexpr int chains = 14, rounds = 10000;                           \
+    Vector sum[chains] = {};                                             \
+    Vector factor = Vector{} + static_cast<T>(0.5);                      \
+    for (int r = 0; r < rounds; ++r) {                                   \
+      asm volatile("" : "+x"(factor));                                   \
+      _Pragma("GCC unroll 14") for (int i = 0; i < chains; ++i) sum[i] = \
+          multiply_add(sum[i], factor, factor);                          \
+    }                                                                    \
+    for (int i = 0; i < chains; ++i) asm volatile("" ::"x"(sum[i]));     \
+    return 2.0 * chains * rounds * (sizeof(Vector) / sizeof(T));         \
   }
-// The optimiser may fuse here and only here: the loop is written so that it must.
-#define SLOPE_FUSED(set) __attribute__((noinline, target(set), optimize("O3,fp-contract=fast")))
-#define SLOPE_PLAIN __attribute__((noinline, optimize("O3")))
+#define SLOPE_PLAIN(a, b, c) ((a) * (b) + (c))
 
-SLOPE_PEAK_LOOP(generic_float, SLOPE_PLAIN, float, 16)
-SLOPE_PEAK_LOOP(generic_double, SLOPE_PLAIN, double, 16)
+typedef float FourFloats __attribute__((vector_size(16)));
+typedef double TwoDoubles __attribute__((vector_size(16)));
+SLOPE_PEAK_LOOP(generic_float, unused, float, FourFloats, SLOPE_PLAIN)
+SLOPE_PEAK_LOOP(generic_double, unused, double, TwoDoubles, SLOPE_PLAIN)
 #if defined(__x86_64__)
-SLOPE_PEAK_LOOP(avx2_float, SLOPE_FUSED("avx2,fma"), float, 32)
-SLOPE_PEAK_LOOP(avx2_double, SLOPE_FUSED("avx2,fma"), double, 32)
-SLOPE_PEAK_LOOP(avx512_float, SLOPE_FUSED("avx512f,fma"), float, 64)
-SLOPE_PEAK_LOOP(avx512_double, SLOPE_FUSED("avx512f,fma"), double, 64)
+SLOPE_PEAK_LOOP(avx2_float, target("avx2,fma"), float, __m256, _mm256_fmadd_ps)
+SLOPE_PEAK_LOOP(avx2_double, target("avx2,fma"), double, __m256d, _mm256_fmadd_pd)
+SLOPE_PEAK_LOOP(avx512_float, target("avx512f,fma"), float, __m512, _mm512_fmadd_ps)
+SLOPE_PEAK_LOOP(avx512_double, target("avx512f,fma"), double, __m512d, _mm512_fmadd_pd)
 #endif
 
 double (*peak_loop(bool is_float))() {
