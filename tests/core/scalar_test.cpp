@@ -16,12 +16,16 @@
 
 namespace slope::test {
 
+#ifndef __clang__
 #pragma GCC push_options
 #pragma GCC optimize("O3,no-math-errno,no-trapping-math")
+#endif
 #define SLOPE_LOOPS generic
 #include "tests/core/scalar_loops.inc"
 #undef SLOPE_LOOPS
+#ifndef __clang__
 #pragma GCC pop_options
+#endif
 
 namespace {
 
