@@ -57,18 +57,19 @@ double shortest(const std::function<void()>& call) {
 
 // 14 independent chains of multiply-adds on whole vectors, 10,000 each. Returns the number of
 // floating point operations.
-#define SLOPE_PEAK_LOOP(name, attributes, T, Vector, multiply_add)       \
-  __attribute__((noinline, attributes)) double name() {                  \
-    constexpr int chains = 14, rounds = 10000;                           \
-    Vector sum[chains] = {};                                             \
-    Vector factor = Vector{} + static_cast<T>(0.5);                      \
-    for (int r = 0; r < rounds; ++r) {                                   \
-      asm volatile("" : "+x"(factor));                                   \
-      _Pragma("GCC unroll 14") for (int i = 0; i < chains; ++i) sum[i] = \
-          multiply_add(sum[i], factor, factor);                          \
-    }                                                                    \
-    for (int i = 0; i < chains; ++i) asm volatile("" ::"x"(sum[i]));     \
-    return 2.0 * chains * rounds * (sizeof(Vector) / sizeof(T));         \
+#define SLOPE_PEAK_LOOP(name, attributes, T, Vector, multiply_add)                    \
+  __attribute__((noinline, attributes)) double name() {                               \
+    constexpr int chains = 14, rounds = 10000;                                        \
+    Vector sum[chains]; /* each its own value: equal chains would be computed once */ \
+    for (int i = 0; i < chains; ++i) sum[i] = Vector{} + static_cast<T>(i);           \
+    Vector factor = Vector{} + static_cast<T>(0.5);                                   \
+    for (int r = 0; r < rounds; ++r) {                                                \
+      asm volatile("" : "+x"(factor));                                                \
+      _Pragma("GCC unroll 14") for (int i = 0; i < chains; ++i) sum[i] =              \
+          multiply_add(sum[i], factor, factor);                                       \
+    }                                                                                 \
+    for (int i = 0; i < chains; ++i) asm volatile("" ::"x"(sum[i]));                  \
+    return 2.0 * chains * rounds * (sizeof(Vector) / sizeof(T));                      \
   }
 #define SLOPE_PLAIN(a, b, c) ((a) * (b) + (c))
 
