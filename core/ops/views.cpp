@@ -1,5 +1,4 @@
 // Views: other shapes and orders of the same values. Nothing is computed; strides do it.
-#include <numeric>
 #include <optional>
 
 #include "core/dispatch.h"
