@@ -13,7 +13,8 @@ namespace slope::ode {
 bool all_finite(const Tensor& x);
 
 // Takes the step from t to t1 once more and says where the first value that is not finite appears:
-// "the field returned NaN at t = 0.25, stage 2 of the step from 0 to 0.5". y: the state at t.
+// "the field returned NaN at t = 0.25, stage 2 of the step from t = 0 with h = 0.5". y: the state
+// at t.
 std::string blame(const Tableau& m, const Field& field, double t, double t1, const Tensor& y);
 
 // Goes through fixed steps again, this time with a look at each: how many are good, the state after

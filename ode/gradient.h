@@ -12,7 +12,8 @@ namespace slope::ode {
 // count as given.
 enum class Gradient {
   through,       // the tape keeps every op of every step
-  checkpointed,  // one state is kept per step; the gradient computes each step once more
+  checkpointed,  // one state is kept per step; the gradient computes each step once more, but for
+                 // the last of fixed ones
 };
 const char* name(Gradient gradient);
 // "checkpointed" or "through"; anything else: ValueError that lists them.

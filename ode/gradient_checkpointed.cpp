@@ -1,6 +1,7 @@
 #include "ode/gradient_checkpointed.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "autograd/functions.h"
 #include "core/ops/pointwise.h"
@@ -11,6 +12,64 @@
 namespace slope::ode {
 namespace {
 
+struct Wanted {
+  bool y = false, clock = false;
+  std::vector<bool> context;
+};
+
+// One step on a tape of its own.
+class RecordedStep {
+ public:
+  RecordedStep(const Tableau& m, const FieldFunction& evaluate, const Tensor& clock,
+               const Tensor& y, const Tensors& context)
+      : clock_(clock.alias()), y_(y.alias()), context_(aliases(context)), tape_(watched()) {
+    const Field f{.context = context_, .evaluate = evaluate};
+    y1_ = rk_step(m, f, read_clock(clock_), y_, {}, LastSlope::leave_out).y1;
+    deaf_ = std::make_unique<Deafen>(tape_);
+  }
+  const Tensor& y1() const { return y1_; }
+
+  // in: the clock, y, the gradient of y1, and then what the gradients of y and of each context
+  // tensor start from (undefined: zero). Gradients of y, the clock and the context, as far as
+  // wanted. The sums go on from where they are; a step is never summed up first. So they have the
+  // bits of one tape over the whole solve.
+  Tensors gradient(const Wanted& wanted, const Tensors& in) {
+    Tensors xs, results = {y1_}, gradients = {in[2]};
+    const auto add = [&](const Tensor& x, const Tensor& start) {
+      xs.push_back(x);
+      results.push_back(x);
+      gradients.push_back(start);
+    };
+    if (wanted.y) add(y_, in[3]);
+    if (wanted.clock) add(clock_, {});
+    for (size_t i = 0; i < context_.size(); ++i) {
+      if (wanted.context[i]) add(context_[i], in[4 + i]);
+    }
+    return tape_.gradient(results, xs, gradients);
+  }
+
+ private:
+  // Names of its own for this step: a tensor may stand in the context twice, or be a state too.
+  static Tensors aliases(const Tensors& xs) {
+    Tensors named;
+    for (const Tensor& x : xs) named.push_back(x.defined() ? x.alias() : x);
+    return named;
+  }
+  Tensors watched() const {
+    Tensors all = {clock_, y_};
+    for (const Tensor& x : context_) {
+      if (x.defined() && is_float(x.dtype())) all.push_back(x);
+    }
+    return all;
+  }
+
+  Tensor clock_, y_;
+  Tensors context_;
+  Tape tape_;
+  std::unique_ptr<Deafen> deaf_;
+  Tensor y1_;
+};
+
 // Everything the gradient of a checkpointed solve needs. Inputs of the solve as one list: y0, the
 // times if they are a tensor, then the context.
 struct Checkpoints {
@@ -20,7 +79,8 @@ struct Checkpoints {
   bool times_given = false;  // as a tensor
   StepPlans* plans = nullptr;
   std::vector<double> grid = {};
-  Tensors states = {};  // at each time of the grid
+  Tensors states = {};                      // at each time of the grid
+  std::unique_ptr<RecordedStep> last = {};  // the last step of fixed ones: it need not run again
   std::shared_ptr<Statistics> statistics = {};
 
   size_t first_context() const { return times_given ? 2 : 1; }
@@ -30,40 +90,10 @@ struct Checkpoints {
   }
 };
 
-struct Wanted {
-  bool y = false, clock = false;
-  std::vector<bool> context;
-};
-
-// The gradient of one step as a function. Its inputs are the clock, y, the gradient of y1, and then
-// what the gradients of y and of each context tensor start from (undefined: zero); its results the
-// gradients of y, the clock and the context, as far as they are wanted. The sums start from what is
-// there, and a step is never summed up first: so they have the bits of one tape over the whole
-// solve.
+// The gradient of one step, computing the step once more. See RecordedStep::gradient.
 StepFunction step_gradient(const Tableau& m, const Field& field, const Wanted& wanted) {
-  return [m, evaluate = field.evaluate, wanted](const Tensors& in, const Tensors& given) {
-    Field f{.context = {}, .evaluate = evaluate};
-    for (const Tensor& x : given) f.context.push_back(x.defined() ? x.alias() : x);
-    const Tensor clock = in[0].alias(), y = in[1].alias();
-    Tensors xs;
-    if (wanted.y) xs.push_back(y);
-    if (wanted.clock) xs.push_back(clock);
-    for (size_t i = 0; i < f.context.size(); ++i) {
-      if (wanted.context[i]) xs.push_back(f.context[i]);
-    }
-    Tape tape(xs);
-    Tensors results = {rk_step(m, f, read_clock(clock), y, {}, LastSlope::leave_out).y1};
-    Tensors gradients = {in[2]};
-    if (wanted.y) {
-      results.push_back(y);
-      gradients.push_back(in[3]);
-    }
-    for (size_t i = 0; i < f.context.size(); ++i) {
-      if (!wanted.context[i]) continue;
-      results.push_back(f.context[i]);
-      gradients.push_back(in[4 + i]);
-    }
-    return tape.gradient(results, xs, gradients);
+  return [m, evaluate = field.evaluate, wanted](const Tensors& in, const Tensors& context) {
+    return RecordedStep(m, evaluate, in[0], in[1], context).gradient(wanted, in);
   };
 }
 
@@ -113,8 +143,10 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
     const Tensor clock = step_clock(c.method, c.grid[n], c.grid[n + 1], dy.dtype(), dy.device());
     Tensors inputs = {clock, c.states[n], dy, wanted.y ? arriving[n] : Tensor()};
     inputs.insert(inputs.end(), dcontext.begin(), dcontext.end());
-    const Tensors out =
-        replay ? c.plans->run(key, function, inputs, context) : function(inputs, context);
+    const bool recorded = c.last && n + 1 == steps;
+    const Tensors out = recorded ? c.last->gradient(wanted, inputs)
+                        : replay ? c.plans->run(key, function, inputs, context)
+                                 : function(inputs, context);
     c.statistics->evaluations_backward += evaluations_of_advance(c.method);
 
     size_t next = 0;
@@ -178,7 +210,16 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
     if (plans && plans->first_gradient()) {
       without_side_effects(field)(scalar(times[0], y0.dtype(), y0.device()), y0);
     }
-    solution = solve(field, y0, times, solver, {.plans = plans, .keep_states = true});
+    SolveOptions options{.plans = plans, .keep_states = true};
+    if (!c->plans || capturing()) {
+      options.last_step = [&](double t, double t1, const Tensor& y) {
+        const Tensor clock = step_clock(solver.method, t, t1, y.dtype(), y.device());
+        c->last =
+            std::make_unique<RecordedStep>(solver.method, field.evaluate, clock, y, field.context);
+        return c->last->y1();
+      };
+    }
+    solution = solve(field, y0, times, solver, options);
     c->times = solution.times;
     c->grid = std::move(solution.grid);
     c->grid.resize(c->place_in_grid(c->times.size() - 1) + 1);

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 namespace slope::ode {
 namespace {
@@ -40,7 +41,8 @@ std::optional<double> parse_number(std::string_view text) {
 std::string number_text(double value) {
   std::string best = shortest(value, std::chars_format::fixed);
   const std::string scientific = shortest(value, std::chars_format::scientific);
-  if (scientific.size() < best.size()) best = scientific;
+  // 1e-3 is easier to read than 0.001, 2000 than 2e3.
+  if (scientific.size() + (std::abs(value) >= 1 ? 3 : 0) < best.size()) best = scientific;
   if (best.size() <= 8) return best;
   for (int below = 2; below <= 999; ++below) {
     const double above = std::round(value * below);
@@ -51,6 +53,12 @@ std::string number_text(double value) {
     break;  // the first fraction found is in lowest terms
   }
   return best;
+}
+
+std::string rounded_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
 }
 
 }  // namespace slope::ode

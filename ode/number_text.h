@@ -15,4 +15,7 @@ std::optional<double> parse_number(std::string_view text);
 // and a fraction where the decimals would not end: "1/3".
 std::string number_text(double value);
 
+// Six digits, for messages: "0.841234".
+std::string rounded_text(double value);
+
 }  // namespace slope::ode

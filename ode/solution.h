@@ -21,7 +21,7 @@ const char* name(Status status);  // as written here
 // Counts of one solve and of its gradients.
 struct Statistics {
   int64_t evaluations = 0;           // of the field, the two of the first step's choice included
-  int64_t evaluations_backward = 0;  // of the field once more, by the gradient
+  int64_t evaluations_backward = 0;  // gradients of the field that its gradient has taken
   int64_t accepted = 0;
   int64_t rejected = 0;
 };

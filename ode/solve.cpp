@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "core/plan.h"
 #include "ode/finite.h"
@@ -44,7 +43,7 @@ struct Solving {
 
   void fixed();
   void adaptive(const Adaptive& how);
-  void stuck(const Adaptive& how, double h, double error);
+  void stuck(const Adaptive& how, double h, double tried, double error);
 };
 
 void Solving::fixed() {
@@ -52,7 +51,7 @@ void Solving::fixed() {
   const Tensor y0 = result.y;
   Tensor y = y0;
   for (size_t n = 0; n + 1 < grid.size(); ++n) {
-    y = step.advance(grid[n], grid[n + 1], y);
+    y = step.advance(grid[n], grid[n + 1], y, n + 2 == grid.size());
     const bool lasting = options.keep_states || times[result.ys.size()] == grid[n + 1];
     if (lasting) y = step.kept(y);
     ++result.statistics->accepted;
@@ -73,17 +72,17 @@ void Solving::adaptive(const Adaptive& how) {
   Tensor k = step.kept(step.slope(result.t, result.y));
   double h = how.first_step;
   if (h == 0) h = initial_step(step, result.t, result.y, k, direction, norm, solver.method.order);
-  double error = 0;
+  double error = 0, tried = 0;
   while (result.t != end) {
     const double t = result.t;
     // Below this, t + h has lost most digits of h.
     const double least = 8 * std::numeric_limits<double>::epsilon() *
                          std::max(std::abs(t), std::abs(end - times.front()));
     h = std::clamp(h, how.min_step, how.max_step);
-    if (!(h > least)) return stuck(how, std::max(h, least), error);
+    if (!(h > least)) return stuck(how, h, tried, error);
     if (count.accepted + count.rejected >= how.max_steps) {
       return fail(Status::step_limit,
-                  concat("the budget of ", how.max_steps, " steps ended at t = ", number_text(t)),
+                  concat("the budget of ", how.max_steps, " steps ended at t = ", rounded_text(t)),
                   concat("The problem may be stiff. Raise rtol (now ", number_text(how.rtol),
                          ") or max_steps."));
     }
@@ -91,7 +90,8 @@ void Solving::adaptive(const Adaptive& how) {
     // Outputs and the end are hit exactly: a step that would reach past one is cut short.
     const double target = times[result.ys.size()];
     const bool cut = h >= std::abs(target - t) * (1 - 1e-14);
-    const double t1 = cut ? target : t + direction * h, tried = std::abs(t1 - t);
+    const double t1 = cut ? target : t + direction * h;
+    tried = std::abs(t1 - t);
     const Stepper::Attempt attempt = step.attempt(t, t1, result.y, k);
     error = attempt.error;
     const double next = tried * controller.factor(error);
@@ -111,20 +111,17 @@ void Solving::adaptive(const Adaptive& how) {
   result.next_step = h;
 }
 
-// The step size has fallen to nothing, or is NaN.
-void Solving::stuck(const Adaptive& how, double h, double error) {
+// The step size h is nothing, or NaN. tried: the size of the last attempt, 0 before the first.
+void Solving::stuck(const Adaptive& how, double h, double tried, double error) {
   const double t = result.t, direction = times.back() < times.front() ? -1 : 1;
-  if (!std::isfinite(error) || !all_finite(result.y) || !std::isfinite(h)) {
-    const double t1 = t + direction * (std::isfinite(h) ? h : 1e-6 * std::abs(times.back() - t));
-    return fail(Status::not_finite, blame(solver.method, field, t, t1, result.y),
-                concat("The last good state is at t = ", number_text(t), "."));
+  if (!std::isfinite(error) || !std::isfinite(h)) {
+    const double size = tried > 0 ? tried : 1e-6 * std::abs(times.back() - t);
+    return fail(Status::not_finite, blame(solver.method, field, t, t + direction * size, result.y),
+                concat("The last good state is at t = ", rounded_text(t), "."));
   }
-  char size[32], size_of_error[32];
-  std::snprintf(size, sizeof size, "%.2g", h);
-  std::snprintf(size_of_error, sizeof size_of_error, "%.2g", error);
   fail(Status::step_size_underflow,
-       concat("step size fell to ", size, " at t = ", number_text(t), ", error ", size_of_error,
-              " x tolerance"),
+       concat("step size fell to ", rounded_text(h), " at t = ", rounded_text(t), ", error ",
+              rounded_text(error), " x tolerance"),
        concat("The problem may be stiff. Raise rtol (now ", number_text(how.rtol), ")."));
 }
 

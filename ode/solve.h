@@ -16,6 +16,8 @@ struct SolveOptions {
   bool keep_states = false;    // fill Solution::states
   // The clock of a step from t to t1 (step.h), for times that carry a gradient.
   std::function<Tensor(double t, double t1)> clock = {};
+  // Makes the last of fixed steps, y at t1 from y at t, for a gradient that records it.
+  std::function<Tensor(double t, double t1, const Tensor& y)> last_step = {};
 };
 
 // y0: any shape, float32 or float64. times: t0 first, rising or falling; every output time ends a

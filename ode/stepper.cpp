@@ -74,8 +74,9 @@ Tensor Stepper::slope(double t, const Tensor& y) {
   return run("slope", slope_, {now, y})[0];
 }
 
-Tensor Stepper::advance(double t, double t1, const Tensor& y) {
+Tensor Stepper::advance(double t, double t1, const Tensor& y, bool last) {
   statistics_.evaluations += evaluations_of_advance(method_);
+  if (last && options_.last_step) return options_.last_step(t, t1, y);
   return run(advance_key_, advance_, {clock(t, t1), y})[0];
 }
 

@@ -15,8 +15,8 @@ class Stepper {
 
   // f(t, y), like y.
   Tensor slope(double t, const Tensor& y);
-  // y at t1, without error estimate.
-  Tensor advance(double t, double t1, const Tensor& y);
+  // y at t1, without error estimate. last: of all steps of the solve.
+  Tensor advance(double t, double t1, const Tensor& y, bool last);
 
   // One try of an adaptive step. k_first: f(t, y).
   struct Attempt {

@@ -33,7 +33,7 @@ inline Problem cosine_problem() {
 // y' = sin y, y(0) = 1: nonlinear; tan(y/2) = e^t tan(1/2).
 inline Problem sine_problem() {
   Field f{.evaluate = [](const Tensor&, const Tensor& y, const Tensors&) { return sin(y); }};
-  return {"sine", f, row({1}), 2,
+  return {"sine", f, row({1}), 6,
           [](double t) { return std::vector<double>{2 * std::atan(std::exp(t) * std::tan(0.5))}; }};
 }
 

@@ -55,7 +55,8 @@ Field counting(const Field& f, int64_t& calls) {
 
 TEST_CASE("step: slopes, result and error as computed with fifty digits") {
   int steps = 0;
-  for (const auto& row : golden()["steps"]) {
+  const nlohmann::json data = golden();
+  for (const auto& row : data["steps"]) {
     CAPTURE(row.dump());
     const Tableau m = method(row["method"]);
     const double t = row["t"], h = row["h"];
@@ -77,7 +78,8 @@ TEST_CASE("step: slopes, result and error as computed with fifty digits") {
 }
 
 TEST_CASE("solve: fixed steps as computed with fifty digits") {
-  for (const auto& row : golden()["solves"]) {
+  const nlohmann::json data = golden();
+  for (const auto& row : data["solves"]) {
     CAPTURE(row.dump());
     const Solver solver{.method = method(row["method"]), .stepping = Steps{row["steps"]}};
     const Tensor y0 = ode::row(row["y0"].get<std::vector<double>>());
@@ -88,7 +90,8 @@ TEST_CASE("solve: fixed steps as computed with fifty digits") {
 }
 
 TEST_CASE("solve: dopri5 takes the steps that torchdiffeq takes") {
-  for (const auto& row : golden()["adaptive"]) {
+  const nlohmann::json data = golden();
+  for (const auto& row : data["adaptive"]) {
     CAPTURE(row.dump());
     const double tolerance = row["tolerance"];
     const Solver solver{.method = method("dopri5"),
@@ -140,7 +143,9 @@ TEST_CASE("solve: every adaptive method reaches its tolerance, with every contro
         CAPTURE(word);
         const Solution s = solve(p.field, p.y0, {0, p.end}, parse_solver(word));
         REQUIRE(s.status == Status::success);
-        CHECK(largest_difference(s.y, p.solution(p.end)) < 2e-4);
+        // The estimate of an order 1 result says less about the error than the others.
+        CHECK(largest_difference(s.y, p.solution(p.end)) <
+              (method(method_name).order == 2 ? 5e-3 : 2e-4));
         CHECK(largest_difference(s.y, p.solution(p.end)) > 0);
       }
     }
@@ -231,16 +236,17 @@ TEST_CASE("solve: failure is a status with the last good state, the counts and w
   CHECK(pole.times == std::vector<double>{0, 0.5});
   CHECK(std::isfinite(pole.y.item()));
 
-  // An absolute tolerance below rounding.
-  const Field steep{.evaluate = [](const Tensor& t, const Tensor&, const Tensors&) {
-    return expand(1e6 * sin(1e8 * t), {1, 1});
+  // A jump, and a tolerance below rounding: every step across it is too long.
+  const Field jump{.evaluate = [](const Tensor& t, const Tensor& y, const Tensors&) {
+    return expand(sign(1. / 3 - t), y.shape());
   }};
-  Solver tight = parse_solver("dopri5@1e-15,1e-18");
-  std::get<Adaptive>(tight.stepping).max_steps = 1000000;
-  const Solution stuck = solve(steep, row({1e6}), {0, 1}, tight);
+  const Solution stuck = solve(jump, row({0}), {0, 1}, parse_solver("dopri5@1e-19"));
   CHECK(stuck.status == Status::step_size_underflow);
+  CHECK(stuck.t == doctest::Approx(1. / 3));
   CHECK(stuck.message.find("step size fell to ") != std::string::npos);
-  CHECK(stuck.message.find("Raise rtol (now 1e-15)") != std::string::npos);
+  CHECK(stuck.message.find(" at t = 0.333333, error ") != std::string::npos);
+  CHECK(stuck.message.find("The problem may be stiff. Raise rtol (now 1e-19).") !=
+        std::string::npos);
 }
 
 TEST_CASE("solve: NaN is found, with its place") {
@@ -254,12 +260,14 @@ TEST_CASE("solve: NaN is found, with its place") {
   CHECK(fixed.times == std::vector<double>{0, 0.2});
   CHECK(std::isfinite(fixed.y.item()));
   CHECK(fixed.message ==
-        "solve: the field returned NaN at t = 0.55, stage 2 of the step from 0.5 to 0.6 (from 0 to "
-        "1; 5 accepted, 0 rejected). Try smaller steps.");
+        "solve: the field returned NaN at t = 0.55, stage 2 of the step from t = 0.5 with h = 0.1 "
+        "(from "
+        "0 to 1; 5 accepted, 0 rejected). Try smaller steps.");
   const Solution adaptive = solve(edge, row({1}), {0, 0.2, 1}, parse_solver("dopri5@1e-3"));
   CHECK(adaptive.status == Status::not_finite);
   CHECK(adaptive.t == doctest::Approx(0.5).epsilon(1e-6));
   CHECK(std::isfinite(adaptive.y.item()));
+  CAPTURE(adaptive.message);
   CHECK(adaptive.message.find("the field returned NaN at t = 0.5") != std::string::npos);
 
   const Problem p = cosine_problem();
@@ -290,6 +298,7 @@ TEST_CASE("solve: limits of the step size, a given first step, going on from a s
   CHECK(coarse.status == Status::success);
   CHECK(coarse.statistics->accepted <= 6);
   how.min_step = 0;
+  how.rtol = how.atol = 1e-6;
   how.first_step = 1e-3;
   const Solution half = solve(p.field, p.y0, {0, 1.5}, solver);
   CHECK(half.grid[1] == 1e-3);
@@ -298,7 +307,8 @@ TEST_CASE("solve: limits of the step size, a given first step, going on from a s
   how.first_step = half.next_step;
   const Solution rest = solve(p.field, half.y, {half.t, 3}, solver);
   CHECK(rest.status == Status::success);
-  CHECK(largest_difference(rest.y, p.solution(3)) < 0.05);
+  CHECK(largest_difference(rest.y, p.solution(3)) < 1e-4);
+  CHECK(rest.statistics->rejected <= 2);
 }
 
 TEST_CASE("solve: a recorded grid repeats the solve, bit for bit") {

@@ -39,6 +39,7 @@ TEST_CASE("numbers: read and printed") {
   CHECK(number_text(1e-3) == "1e-3");
   CHECK(number_text(0) == "0");
   CHECK(number_text(-2) == "-2");
+  CHECK(number_text(2000) == "2000");
   CHECK(number_text(1e22) == "1e22");
   for (double value : {0.1, 1. / 7, 3.14159265358979, 1e-300, -2.5e17, 0.5125, 999. / 998}) {
     CHECK(parse_number(number_text(value)) == value);
