@@ -43,13 +43,14 @@ std::unique_ptr<Prepared> prepare_batch_norm(const Call& call) {
     struct Rooms {
       Carver carver;
       ChannelRows<T> rows;
-      T *shifts, *sums, *squares;  // (chunks, C): each chunk's sums about its own shift
+      T* shifts;               // (chunks, C)
+      double *sums, *squares;  // (chunks, C), each chunk's about its own shift
       Rooms(void* block, int64_t chunks, int64_t channels)
           : carver(block),
             rows(carver, channels),
             shifts(carver.take<T>(chunks * channels)),
-            sums(carver.take<T>(chunks * channels)),
-            squares(carver.take<T>(chunks * channels)) {}
+            sums(carver.take<double>(chunks * channels)),
+            squares(carver.take<double>(chunks * channels)) {}
     };
     return prepared(
         [=](const Argument* args, void* scratch) {
@@ -76,8 +77,8 @@ std::unique_ptr<Prepared> prepare_batch_norm(const Call& call) {
             for (int64_t i = 0; i < chunks; ++i) {
               const double count =
                   static_cast<double>(Range(i, chunk, z.samples).size() * z.positions);
-              const double sum = static_cast<double>(rooms.sums[i * z.channels + c]);
-              const double squares = static_cast<double>(rooms.squares[i * z.channels + c]);
+              const double sum = rooms.sums[i * z.channels + c];
+              const double squares = rooms.squares[i * z.channels + c];
               moments.add(count,
                           static_cast<double>(rooms.shifts[i * z.channels + c]) + sum / count,
                           squares - sum * (sum / count));
@@ -111,16 +112,17 @@ std::unique_ptr<Prepared> prepare_batch_norm_gradient(const Call& call) {
     struct Rooms {
       Carver carver;
       ChannelRows<T> rows;
-      T *part_sums, *part_products;        // (chunks, C)
-      T *sums, *products, *tilt, *offset;  // (C)
-      T* values;                           // x + t * map of a chunk, for each thread
+      double *part_sums, *part_products;  // (chunks, C)
+      double *sums, *products;            // (C)
+      T *tilt, *offset;                   // (C)
+      T* values;                          // x + t * map of a chunk, for each thread
       Rooms(void* block, int64_t chunks, int64_t channels, int64_t value_count)
           : carver(block),
             rows(carver, channels),
-            part_sums(carver.take<T>(chunks * channels)),
-            part_products(carver.take<T>(chunks * channels)),
-            sums(carver.take<T>(channels)),
-            products(carver.take<T>(channels)),
+            part_sums(carver.take<double>(chunks * channels)),
+            part_products(carver.take<double>(chunks * channels)),
+            sums(carver.take<double>(channels)),
+            products(carver.take<double>(channels)),
             tilt(carver.take<T>(channels)),
             offset(carver.take<T>(channels)),
             values(carver.take<T>(value_count)) {}
@@ -146,21 +148,20 @@ std::unique_ptr<Prepared> prepare_batch_norm_gradient(const Call& call) {
                              rooms.part_products + i * z.channels);
           };
           parallel_for(chunks, z.cost(3, sizeof(T)), sum_up, slots);
-          k->column_sums(chunks, z.channels, rooms.part_sums, rooms.sums);
-          k->column_sums(chunks, z.channels, rooms.part_products, rooms.products);
+          const NormKernels<double>& in_double = norm_kernels<double>();
+          in_double.column_sums(chunks, z.channels, rooms.part_sums, rooms.sums);
+          in_double.column_sums(chunks, z.channels, rooms.part_products, rooms.products);
 
           const double count = static_cast<double>(z.samples * z.positions);
           for (int64_t c = 0; c < z.channels; ++c) {
             // dx = rstd (dn - mean(dn) - n mean(dn n)) with dn = weight dz and n = rstd (v - mean)
             const double rstd = static_cast<double>(rows.rstd[c]);
             const double share = static_cast<double>(rows.scale[c]) / count;
-            const double sum = static_cast<double>(rooms.sums[c]);
-            const double product = static_cast<double>(rooms.products[c]);
-            rooms.offset[c] = static_cast<T>(-share * sum);
-            rooms.tilt[c] = static_cast<T>(-share * rstd * rstd * product);
+            rooms.offset[c] = static_cast<T>(-share * rooms.sums[c]);
+            rooms.tilt[c] = static_cast<T>(-share * rstd * rstd * rooms.products[c]);
             if (a.wants_affine) {
-              data<T>(args[9])[c] = static_cast<T>(rstd * product);
-              data<T>(args[10])[c] = rooms.sums[c];
+              data<T>(args[9])[c] = static_cast<T>(rstd * rooms.products[c]);
+              data<T>(args[10])[c] = static_cast<T>(rooms.sums[c]);
             }
           }
           const auto finish = [&](int64_t i, int slot) {

@@ -40,18 +40,19 @@ template <typename T>
 struct Room {
   Carver carver;
   ChannelRows<T> rows;
-  T *sums, *products, *tilt, *offset;  // of channels
-  T *group_tilt, *group_offset;        // of groups
-  double *totals, *product_totals;     // of groups
-  T* image;                            // x + t * map, where y cannot hold it
+  T *tilt, *offset;                 // of channels
+  double *sums, *products;          // of channels
+  T *group_tilt, *group_offset;     // of groups
+  double *totals, *product_totals;  // of groups
+  T* image;                         // x + t * map, where y cannot hold it
 
   Room(void* block, const NormLayout& z, int64_t groups, bool needs_image)
       : carver(block),
         rows(carver, z.channels),
-        sums(carver.take<T>(z.channels)),
-        products(carver.take<T>(z.channels)),
         tilt(carver.take<T>(z.channels)),
         offset(carver.take<T>(z.channels)),
+        sums(carver.take<double>(z.channels)),
+        products(carver.take<double>(z.channels)),
         group_tilt(carver.take<T>(groups)),
         group_offset(carver.take<T>(groups)),
         totals(carver.take<double>(groups)),
@@ -80,7 +81,8 @@ template <typename T>
 void statistics(const NormKernels<T>& k, const NormLayout& z, int64_t groups, double epsilon,
                 const T* v, const T* weight, const T* bias, Room<T>& room, T* mean, T* rstd) {
   const int64_t width = z.channels / groups, first_rows = shift_rows(z.positions);
-  k.column_sums(first_rows, z.channels, v, room.sums);
+  k.column_sums(first_rows, z.channels, v, room.rows.scale);
+  std::copy_n(room.rows.scale, z.channels, room.sums);
   k.group_totals(groups, width, room.sums, nullptr, room.totals);
   for (int64_t g = 0; g < groups; ++g) {
     mean[g] = static_cast<T>(room.totals[g] / static_cast<double>(first_rows * width));
@@ -127,7 +129,7 @@ std::unique_ptr<Prepared> prepare_group_norm(const Call& call) {
 template <typename T>
 void gradient(const NormKernels<T>& k, const NormLayout& z, const GroupNormGradientAttributes& a,
               const T* g, const T* v, const T* weight, const T* bias, const T* mean, const T* rstd,
-              Room<T>& room, T* dx, T* dweight, T* dbias) {
+              Room<T>& room, T* dx, double* dweight, double* dbias) {
   const int64_t groups = a.groups, width = z.channels / groups;
   const ChannelRows<T>& rows = room.rows;
   k.spread(groups, width, mean, rows.mean);
@@ -137,7 +139,7 @@ void gradient(const NormKernels<T>& k, const NormLayout& z, const GroupNormGradi
                   dx, room.sums, room.products);
   if (dweight) {
     for (int64_t c = 0; c < z.channels; ++c) {
-      dweight[c] += rows.rstd[c] * room.products[c];
+      dweight[c] += static_cast<double>(rows.rstd[c]) * room.products[c];
       dbias[c] += room.sums[c];
     }
   }
@@ -149,6 +151,13 @@ void gradient(const NormKernels<T>& k, const NormLayout& z, const GroupNormGradi
   k.spread(groups, width, room.group_offset, room.offset);
   k.gradient_values(z.positions, z.channels, dx, v, rows.mean, rows.scale, room.tilt, room.offset,
                     dx);
+}
+
+// to (C) = the sum over the chunks of parts (chunks, C)
+template <typename T>
+void add_up(int64_t chunks, int64_t channels, const double* parts, double* total, T* to) {
+  norm_kernels<double>().column_sums(chunks, channels, parts, total);
+  std::transform(total, total + channels, to, [](double sum) { return static_cast<T>(sum); });
 }
 
 std::unique_ptr<Prepared> prepare_group_norm_gradient(const Call& call) {
@@ -163,13 +172,15 @@ std::unique_ptr<Prepared> prepare_group_norm_gradient(const Call& call) {
     const Rooms<T> rooms{z, a.groups, time};
     const NormKernels<T>* k = &norm_kernels<T>();
     struct Parts {
-      T *weight, *bias;
+      double *weight, *bias;  // (chunks, C)
+      double* total;          // (C)
       char* rooms;
       size_t bytes;
     };
     const auto carve = [=](void* block) {
       Carver carver(block);
-      Parts parts{carver.take<T>(part_size), carver.take<T>(part_size),
+      Parts parts{carver.take<double>(part_size), carver.take<double>(part_size),
+                  carver.take<double>(z.channels),
                   carver.take<char>(static_cast<int64_t>(rooms.bytes())), 0};
       parts.bytes = carver.used();
       return parts;
@@ -177,8 +188,8 @@ std::unique_ptr<Prepared> prepare_group_norm_gradient(const Call& call) {
     return prepared(
         [=](const Argument* args, void* scratch) {
           const Parts parts = carve(scratch);
-          std::fill_n(parts.weight, part_size, T(0));
-          std::fill_n(parts.bias, part_size, T(0));
+          std::fill_n(parts.weight, part_size, 0.0);
+          std::fill_n(parts.bias, part_size, 0.0);
           const auto task = [&](int64_t i, int slot) {
             Room<T> room = rooms.room(parts.rooms, slot);
             const Range samples(i, chunk, z.samples);
@@ -194,8 +205,8 @@ std::unique_ptr<Prepared> prepare_group_norm_gradient(const Call& call) {
           };
           parallel_for(chunks, z.cost(5, sizeof(T)), task, rooms.slots);
           if (a.wants_affine) {
-            k->column_sums(chunks, z.channels, parts.weight, data<T>(args[9]));
-            k->column_sums(chunks, z.channels, parts.bias, data<T>(args[10]));
+            add_up(chunks, z.channels, parts.weight, parts.total, data<T>(args[9]));
+            add_up(chunks, z.channels, parts.bias, parts.total, data<T>(args[10]));
           }
           if (a.wants_map && time) {
             map_gradient(*k, z, data<T>(args[4]), data<T>(args[8]), data<T>(args[11]));

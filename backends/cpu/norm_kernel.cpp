@@ -16,6 +16,26 @@ void clear(int64_t n, T* sums) {
   for (int64_t i = 0; i < n; ++i) sums[i] = 0;
 }
 
+// Columns and rows of one part of a sum, which is kept on the stack.
+constexpr int64_t kTile = 256, kRows = 64;
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Calls part(first row, rows, first column, columns) for all parts.
+template <typename Part>
+void for_parts(int64_t rows, int64_t channels, Part&& part) {
+  for (int64_t c = 0; c < channels; c += kTile) {
+    for (int64_t r = 0; r < rows; r += kRows) {
+      part(r, smaller(rows - r, kRows), c, smaller(channels - c, kTile));
+    }
+  }
+}
+
+template <typename T>
+void add_to(int64_t n, const T* part, double* sums) {
+  SLOPE_EACH(int64_t i = 0; i < n; ++i) sums[i] += static_cast<double>(part[i]);
+}
+
 template <typename T>
 void add_scaled(int64_t n, const T* x, T t, const T* map, T* v) {
   SLOPE_EACH(int64_t i = 0; i < n; ++i) v[i] = mul_add(t, map[i], x[i]);
@@ -37,26 +57,41 @@ void column_sums(int64_t rows, int64_t channels, const T* v, T* sums) {
 }
 
 template <typename T>
-void centred_sums(int64_t rows, int64_t channels, const T* v, const T* mean, T* sums, T* squares) {
-  clear(channels, sums);
-  clear(channels, squares);
+void add_centred_part(int64_t rows, int64_t columns, int64_t stride, const T* v, const T* mean,
+                      double* sums, double* squares) {
+  alignas(64) T sum[kTile], square[kTile];
+  clear(columns, sum);
+  clear(columns, square);
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
-    const T *a = v + r * channels, *b = a + channels, *c = b + channels, *d = c + channels;
-    SLOPE_EACH(int64_t i = 0; i < channels; ++i) {
+    const T *a = v + r * stride, *b = a + stride, *c = b + stride, *d = c + stride;
+    SLOPE_EACH(int64_t i = 0; i < columns; ++i) {
       const T m = mean[i], p = a[i] - m, q = b[i] - m, s = c[i] - m, t = d[i] - m;
-      sums[i] += (p + q) + (s + t);
-      squares[i] += mul_add(p, p, q * q) + mul_add(s, s, t * t);
+      sum[i] += (p + q) + (s + t);
+      square[i] += mul_add(p, p, q * q) + mul_add(s, s, t * t);
     }
   }
   for (; r < rows; ++r) {
-    const T* a = v + r * channels;
-    SLOPE_EACH(int64_t i = 0; i < channels; ++i) {
+    const T* a = v + r * stride;
+    SLOPE_EACH(int64_t i = 0; i < columns; ++i) {
       const T p = a[i] - mean[i];
-      sums[i] += p;
-      squares[i] = mul_add(p, p, squares[i]);
+      sum[i] += p;
+      square[i] = mul_add(p, p, square[i]);
     }
   }
+  add_to(columns, sum, sums);
+  add_to(columns, square, squares);
+}
+
+template <typename T>
+void centred_sums(int64_t rows, int64_t channels, const T* v, const T* mean, double* sums,
+                  double* squares) {
+  clear(channels, sums);
+  clear(channels, squares);
+  for_parts(rows, channels, [&](int64_t row, int64_t n, int64_t column, int64_t columns) {
+    add_centred_part(n, columns, channels, v + row * channels + column, mean + column,
+                     sums + column, squares + column);
+  });
 }
 
 template <int64_t width>
@@ -84,25 +119,28 @@ inline __attribute__((always_inline)) void with_width(int64_t width, F&& f) {
 
 // Wide groups are first folded to 16 lanes, in the same order for every instruction set.
 template <typename T>
-double wide_total(int64_t width, const T* values, const T* weight) {
+double wide_total(int64_t width, const double* values, const T* weight) {
   constexpr int64_t lanes = 16;
-  const auto value = [&](int64_t i) { return weight ? values[i] * weight[i] : values[i]; };
+  const auto value = [&](int64_t i) {
+    return weight ? values[i] * static_cast<double>(weight[i]) : values[i];
+  };
   double total = 0;
   int64_t i = 0;
   if (width >= 2 * lanes) {
-    T lane[lanes];
+    double lane[lanes];
     for (int64_t l = 0; l < lanes; ++l) lane[l] = value(l);
     for (i = lanes; i + lanes <= width; i += lanes) {
       for (int64_t l = 0; l < lanes; ++l) lane[l] += value(i + l);
     }
-    for (int64_t l = 0; l < lanes; ++l) total += static_cast<double>(lane[l]);
+    for (int64_t l = 0; l < lanes; ++l) total += lane[l];
   }
-  for (; i < width; ++i) total += static_cast<double>(value(i));
+  for (; i < width; ++i) total += value(i);
   return total;
 }
 
 template <typename T>
-void group_totals(int64_t groups, int64_t width, const T* values, const T* weight, double* totals) {
+void group_totals(int64_t groups, int64_t width, const double* values, const T* weight,
+                  double* totals) {
   if (!narrow(width)) {
     for (int64_t g = 0; g < groups; ++g) {
       totals[g] = wide_total(width, values + g * width, weight ? weight + g * width : nullptr);
@@ -114,8 +152,8 @@ void group_totals(int64_t groups, int64_t width, const T* values, const T* weigh
     SLOPE_EACH(int64_t g = 0; g < groups; ++g) {
       double total = 0;
       for (int64_t j = 0; j < w; ++j) {
-        const T value = values[g * w + j];
-        total += static_cast<double>(weight ? value * weight[g * w + j] : value);
+        const double value = values[g * w + j];
+        total += weight ? value * static_cast<double>(weight[g * w + j]) : value;
       }
       totals[g] = total;
     }
@@ -190,24 +228,41 @@ void normalise(Activation activation, int64_t rows, int64_t channels, const T* v
   });
 }
 
+template <typename Formula, typename T>
+void add_gradient_part(int64_t rows, int64_t columns, int64_t stride, const T* g, const T* v,
+                       const T* mean, const T* scale, const T* shift, T* dz, double* sums,
+                       double* products) {
+  alignas(64) T sum[kTile], product[kTile];
+  clear(columns, sum);
+  clear(columns, product);
+  for (int64_t r = 0; r < rows; ++r) {
+    const T *upstream = g + r * stride, *from = v + r * stride;
+    T* to = dz + r * stride;
+    SLOPE_EACH(int64_t i = 0; i < columns; ++i) {
+      const T centred = from[i] - mean[i];
+      const T d = Formula::gradient(upstream[i], mul_add(centred, scale[i], shift[i]));
+      to[i] = d;
+      sum[i] += d;
+      product[i] = mul_add(d, centred, product[i]);
+    }
+  }
+  add_to(columns, sum, sums);
+  add_to(columns, product, products);
+}
+
 template <typename T>
 void gradient_sums(Activation activation, int64_t rows, int64_t channels, const T* g, const T* v,
-                   const T* mean, const T* scale, const T* shift, T* dz, T* sums, T* products) {
+                   const T* mean, const T* scale, const T* shift, T* dz, double* sums,
+                   double* products) {
   clear(channels, sums);
   clear(channels, products);
   formula::with_activation(activation, [&]<typename Formula>() {
-    for (int64_t r = 0; r < rows; ++r) {
-      const T* upstream = g + r * channels;
-      const T* from = v + r * channels;
-      T* to = dz + r * channels;
-      SLOPE_EACH(int64_t i = 0; i < channels; ++i) {
-        const T centred = from[i] - mean[i];
-        const T d = Formula::gradient(upstream[i], mul_add(centred, scale[i], shift[i]));
-        to[i] = d;
-        sums[i] += d;
-        products[i] = mul_add(d, centred, products[i]);
-      }
-    }
+    for_parts(rows, channels, [&](int64_t row, int64_t n, int64_t column, int64_t columns) {
+      const int64_t at = row * channels + column;
+      add_gradient_part<Formula>(n, columns, channels, g + at, v + at, mean + column,
+                                 scale + column, shift + column, dz + at, sums + column,
+                                 products + column);
+    });
   });
 }
 

@@ -16,13 +16,18 @@ struct NormKernels {
 
   // sums[c] = the sum of column c
   void (*column_sums)(int64_t rows, int64_t channels, const T* v, T* sums);
+
+  // The sums below are made in T over 64 rows and added up in double: a long sum in float32 drifts
+  // where rounding always goes the same way, as over a nearly constant image.
+  //
   // With d = v - mean: sums[c] of d, squares[c] of d^2. The mean is only near: the sum of d, which
   // would be zero, corrects it (Chan, Golub and LeVeque 1983).
-  void (*centred_sums)(int64_t rows, int64_t channels, const T* v, const T* mean, T* sums,
-                       T* squares);
+  void (*centred_sums)(int64_t rows, int64_t channels, const T* v, const T* mean, double* sums,
+                       double* squares);
+
   // From channels to groups of `width` channels and back.
   // totals[g] = the sum of values[c] (times weight[c], unless weight is null) over the group
-  void (*group_totals)(int64_t groups, int64_t width, const T* values, const T* weight,
+  void (*group_totals)(int64_t groups, int64_t width, const double* values, const T* weight,
                        double* totals);
   // of_channel[c] = of_group[c / width]
   void (*spread)(int64_t groups, int64_t width, const T* of_group, T* of_channel);
@@ -41,11 +46,11 @@ struct NormKernels {
   void (*normalise)(Activation activation, int64_t rows, int64_t channels, const T* v,
                     const T* mean, const T* scale, const T* shift, T* y);
 
-  // dz = activation'((v - mean) * scale + shift) * g; sums[c] of dz, products[c] of dz * (v -
-  // mean).
+  // dz = activation'((v - mean) * scale + shift) * g; sums[c] of dz, products[c] of
+  // dz * (v - mean).
   void (*gradient_sums)(Activation activation, int64_t rows, int64_t channels, const T* g,
-                        const T* v, const T* mean, const T* scale, const T* shift, T* dz, T* sums,
-                        T* products);
+                        const T* v, const T* mean, const T* scale, const T* shift, T* dz,
+                        double* sums, double* products);
   // dx = scale * dz + tilt * (v - mean) + offset. dx may be dz.
   void (*gradient_values)(int64_t rows, int64_t channels, const T* dz, const T* v, const T* mean,
                           const T* scale, const T* tilt, const T* offset, T* dx);

@@ -28,9 +28,12 @@ void check_per_channel(const char* where, const Tensor& x, const char* name, con
   if (!p.defined()) return;
   const int64_t channels = x.shape().back();
   if (p.rank() == 1 && p.dim(0) == channels) return;
+  const std::string found =
+      p.rank() == 1 ? concat(" axis 0 is ", p.dim(0)) : concat(" has ", p.rank(), " axes");
   throw ShapeError(concat(where, ": ", name, " must have one value for each channel: x ",
                           describe(x), ", ", name, ' ', describe(p), "; x axis ", x.rank() - 1,
-                          " is ", channels, ". Pass ", name, " of shape (", channels, ")."));
+                          " is ", channels, ", ", name, found, ". Pass ", name, " of shape (",
+                          channels, ")."));
 }
 
 // The shape of t for one time per sample: (N, 1, .., 1).
