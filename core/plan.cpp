@@ -203,6 +203,7 @@ void Plan::Body::copy_inputs(const Tensors& given) {
 
 void Plan::Body::play() {
   for (auto& [id, identity] : identities) identity->bump_version();
+  for (const Tensor& y : outputs) y.storage()->bump_version();  // whoever reads them may have packed
   if (replay) {
     replay->run();
     for (const auto& step : program.steps) {
