@@ -75,8 +75,7 @@ Tensors StepPlans::bound(const Tensors& context) {
     if (buffer == buffers_.end()) {
       buffer = buffers_.insert(buffers_.end(), {i, copy(x), source, version, x.without_data()});
     } else if (buffer->source != source || buffer->version != version ||
-               buffer->layout.offset() != x.offset() || buffer->layout.strides() != x.strides() ||
-               x.storage()->pool() != &device_pool(x.device())) {  // another plan's memory
+               buffer->layout.offset() != x.offset() || buffer->layout.strides() != x.strides()) {
       copy_into(buffer->own, x);
       buffer->source = source;
       buffer->version = version;

@@ -1,0 +1,85 @@
+// An ODE block as a module: weights by name, one field per solve, plans kept with the module.
+#include "ode/layer.h"
+
+#include <doctest/doctest.h>
+
+#include "autograd/functions.h"
+#include "core/plan.h"
+#include "ode/solver_word.h"
+#include "problems.h"
+
+using namespace slope;
+using namespace slope::ode;
+
+namespace {
+
+// y' = tanh(y w^T + t m), where m = sum of a row of the time weights is made once per solve.
+class TanhField final : public FieldModule {
+ public:
+  TanhField() {
+    const Tensors w = small_weights(3, 3);
+    weight_ = add_parameter("weight", w[0]);
+    time_weight_ = add_parameter("time_weight", w[2]);
+  }
+  Field field(const Shape&, nn::Pass&) const override {
+    ++fields;
+    return {.context = {weight_, sum(time_weight_, {0})},
+            .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+              return tanh(linear(y, c[0]) + t * c[1]);
+            }};
+  }
+  std::string describe() const override { return "TanhField"; }
+  mutable int fields = 0;
+
+ private:
+  Tensor weight_, time_weight_;
+};
+
+}  // namespace
+
+TEST_CASE("layer: solves, differentiates through what was made for the solve, keeps its plans") {
+  TanhField module;
+  const Tensor x = tensor({0.5, -0.3, 0.8, 0.1, 1.2, -0.7}, {2, 3}, Dtype::f64);
+  for (const char* word : {"rk4:3", "dopri5@1e-4"}) {
+    std::vector<Tensors> found;
+    for (Gradient gradient : {Gradient::through, Gradient::checkpointed}) {
+      for (bool plans : {false, true}) {
+        nn::Pass pass{.training = true};
+        std::vector<std::shared_ptr<Statistics>> solves;
+        const Tensors weights = module.parameters();
+        Tape tape(weights);
+        const Tensor y = solve_block(module, x, pass,
+                                     {.solver = parse_solver(word),
+                                      .gradient = gradient,
+                                      .plans = plans,
+                                      .solves = &solves});
+        found.push_back(tape.gradient(sum(square(y)), weights));
+        REQUIRE(solves.size() == 1);
+        CHECK(solves[0]->evaluations > 0);
+        CHECK((solves[0]->evaluations_backward > 0) == (gradient == Gradient::checkpointed));
+      }
+    }
+    for (const Tensors& d : found) {
+      REQUIRE(d.size() == 2);
+      CHECK(norm(d[1]).item() > 1e-3);  // through the sum that stands in the context
+      for (size_t i = 0; i < 2; ++i) CHECK(d[i].values() == found[0][i].values());
+    }
+  }
+  CHECK(module.fields == 8);
+  CHECK(module.step_plans(true).captures() > 0);
+  CHECK(module.step_plans(false).captures() == 0);
+}
+
+TEST_CASE("layer: a solve that fails is an error with the place of the module") {
+  TanhField module;
+  nn::Pass pass;
+  const Tensor x = tensor({NAN, 0, 0}, {1, 3}, Dtype::f64);
+  try {
+    solve_block(module, x, pass, {.solver = parse_solver("rk4:3")});
+    FAIL("no error");
+  } catch (const SolveError& error) {
+    CHECK(std::string(error.what()) ==
+          "solve: the state at t = 0 is not finite (from 0 to 1; 0 accepted, 0 rejected). Try "
+          "smaller steps.\n  in TanhField");
+  }
+}
