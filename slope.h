@@ -1,8 +1,10 @@
-// Everything slope offers, in one include. Tensors and ops (core), gradients (autograd), layers and
-// training (nn), neural ODEs (ode). Data sets need slope::data and their own headers (nn/data/).
+// Everything slope offers, in one include: tensors and ops (core), gradients (autograd), neural
+// ODEs (ode), layers, training and attacks (nn). Data sets need slope::data and their own headers
+// (nn/data/).
 #pragma once
 
 #include "autograd/functions.h"
+#include "autograd/gradcheck.h"
 #include "autograd/tape.h"
 #include "core/backend.h"
 #include "core/dispatch.h"
@@ -10,4 +12,28 @@
 #include "core/ops.h"
 #include "core/plan.h"
 #include "core/random.h"
+#include "core/storage.h"
 #include "core/tensor.h"
+#include "nn/attack/fgsm.h"
+#include "nn/checkpoint.h"
+#include "nn/convolution.h"
+#include "nn/initialize.h"
+#include "nn/linear.h"
+#include "nn/module.h"
+#include "nn/norm.h"
+#include "nn/optimizer.h"
+#include "nn/residual.h"
+#include "nn/schedule.h"
+#include "nn/train.h"
+#include "ode/controller.h"
+#include "ode/families.h"
+#include "ode/field.h"
+#include "ode/gradient.h"
+#include "ode/layer.h"
+#include "ode/methods.h"
+#include "ode/solution.h"
+#include "ode/solve.h"
+#include "ode/solver.h"
+#include "ode/solver_word.h"
+#include "ode/step.h"
+#include "ode/tableau.h"
