@@ -15,7 +15,8 @@ fi
 
 slope=build/slope
 # With --json the result is one line for us; progress for people goes to stderr.
-run=$("$slope" train odenet-mnist --data mnist --solver rk4:1 --epochs 3 --json |
+run=$("$slope" train odenet-mnist --data mnist --solver rk4:1 --epochs 3 \
+  --lr 0.1 --schedule one-cycle --json |
   sed -nE 's/.*"run": *"([^"]*)".*/\1/p')
 [[ -n $run ]] || { echo "demo: the training named no run folder" >&2; exit 1; }
 

@@ -36,6 +36,7 @@ int run(TrainCommand c, const Settings& given) {
   } else if (c.options.model.empty()) {
     throw CLI::RequiredError("MODEL (or --resume RUN)");
   }
+  if (c.options.lr == 0) c.options.lr = usual_rate(c.options.optimizer);
   DataSets data = load_data(data_word(c.options), settings.data_dir, settings.seed);
   if (!resume) {
     new_model(c.options, settings, data.train);  // its errors come before a folder is made

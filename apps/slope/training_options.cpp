@@ -13,8 +13,10 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--iterations", v.iterations, "Optimiser steps instead of epochs; 0: epochs count")
       ->check(CLI::NonNegativeNumber);
   options.add("--batch", v.batch, "Samples per step")->check(CLI::PositiveNumber);
-  options.add("--lr", v.lr, "Learning rate, the highest of the schedule")
-      ->check(CLI::PositiveNumber);
+  options
+      .add("--lr", v.lr,
+           "Learning rate, the highest of the schedule; 0: 0.05 for sgd, 0.001 for the others")
+      ->check(CLI::NonNegativeNumber);
   options.add("--optimizer", v.optimizer, "sgd, adam, adamw or rmsprop");
   options.add("--momentum", v.momentum, "Momentum of sgd and rmsprop")->check(CLI::Range(0.0, 1.0));
   options.add(
@@ -33,6 +35,8 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--limit", v.limit, "Train on the first N samples; 0: all")
       ->check(CLI::NonNegativeNumber);
 }
+
+double usual_rate(const std::string& optimizer) { return optimizer == "sgd" ? 0.05 : 0.001; }
 
 std::string to_toml(const TrainingOptions& v, const Settings& s) {
   const toml::table table{{"model", v.model},
