@@ -51,6 +51,19 @@ DeviceScope::DeviceScope(Device device) : previous_(current_device) { current_de
 
 DeviceScope::~DeviceScope() { current_device = previous_; }
 
-Pool& device_pool(Device device) { return *registry().pools.at(&device.backend()); }
+Pool& device_pool(Device device) {
+  const auto& listed = registry().pools;
+  if (const auto found = listed.find(&device.backend()); found != listed.end()) {
+    return *found->second;
+  }
+  // A backend that make_backends() does not list, e.g. one under test: its pool comes with its
+  // first tensor.
+  static std::mutex mutex;
+  static auto& unlisted = *new std::map<Backend*, std::shared_ptr<Pool>>;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<Pool>& pool = unlisted[&device.backend()];
+  if (!pool) pool = std::make_shared<Pool>(device);
+  return *pool;
+}
 
 }  // namespace slope

@@ -154,6 +154,14 @@ void Plan::Body::capture(const Tensors& given) {
     for (Tensor& y : outputs) {
       if (!y.defined())
         throw PlanError("plan: the captured function returned an undefined tensor.");
+      // A result must not lie in an input buffer: fed back, it would be overwritten while the
+      // inputs are copied in.
+      for (const Tensor& x : inputs) {
+        if (y.storage() == x.storage()) {
+          y = copy(y);
+          break;
+        }
+      }
     }
     constants = std::move(recorder.constants);
     captured = std::move(recorder.captured);
@@ -195,9 +203,9 @@ void Plan::Body::check_call(const Tensors& given) const {
 void Plan::Body::copy_inputs(const Tensors& given) {
   const MuteTapes quiet;
   for (size_t i = 0; i < given.size(); ++i) {
-    // An input that is this plan's own result or shares its memory is safe: nothing of the plan has
-    // run yet, and the input buffers are never anything else's memory.
-    if (given[i].data() != inputs[i].data()) copy_into(inputs[i], given[i]);
+    // An input that is this plan's own result is safe: nothing of the plan has run yet, and no
+    // result lies in an input buffer.
+    copy_into(inputs[i], given[i]);
   }
 }
 

@@ -63,7 +63,7 @@ const Op kCopyInto{
           const Tensor& to = c.in(0);
           check_same_dtype(c, {"to", "from"});
           SLOPE_ASSERT(to.shape() == c.in(1).shape());  // copy_into() has expanded it
-          for (int i = 0; i < to.rank(); ++i) {
+          for (int i = 0; i < to.rank() && to.size() > 0; ++i) {
             if (to.strides()[i] == 0 && to.shape()[i] > 1) {
               throw ShapeError(concat("copy_into: to ", describe(to), " is an expanded view; axis ",
                                       i, " has ", to.shape()[i],
