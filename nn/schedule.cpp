@@ -1,11 +1,11 @@
 #include "nn/schedule.h"
 
 #include <cmath>
-#include <map>
 #include <numbers>
 #include <vector>
 
 #include "core/error.h"
+#include "core/word.h"
 
 namespace slope::nn {
 namespace {
@@ -113,30 +113,24 @@ double number(const std::string& word, const std::string& text) {
 }  // namespace
 
 std::unique_ptr<Schedule> make_schedule(const std::string& word, double rate, double momentum) {
-  const std::vector<std::string> parts = split(word, ',');
-  std::map<std::string, std::string> options;
-  for (size_t i = 1; i < parts.size(); ++i) {
-    const size_t sign = parts[i].find('=');
-    if (sign == std::string::npos)
-      throw ValueError(concat("schedule: \"", parts[i], "\" in ", word, " is not name=value."));
-    options[parts[i].substr(0, sign)] = parts[i].substr(sign + 1);
-  }
-  const auto take = [&](const char* name, const char* standard) {
-    const auto node = options.extract(name);
-    if (node.empty() && !standard)
-      throw ValueError(concat("schedule: ", parts[0], " needs ", name, "=..."));
-    return node.empty() ? std::string(standard) : node.mapped();
+  Word parsed("schedule", word);
+  const std::string& name = parsed.name();
+  const auto take = [&](const char* option, const char* standard) {
+    const std::optional<std::string> value = parsed.take(option);
+    if (!value && !standard)
+      throw ValueError(concat("schedule: ", name, " needs ", option, "=..."));
+    return value.value_or(standard ? standard : "");
   };
   std::unique_ptr<Schedule> schedule;
-  if (parts[0] == "constant") schedule = std::make_unique<Constant>(rate, momentum);
-  if (parts[0] == "cosine") schedule = std::make_unique<Cosine>(rate, momentum);
-  if (parts[0] == "one-cycle") schedule = std::make_unique<OneCycle>(rate);
-  if (parts[0] == "triangular2") {
+  if (name == "constant") schedule = std::make_unique<Constant>(rate, momentum);
+  if (name == "cosine") schedule = std::make_unique<Cosine>(rate, momentum);
+  if (name == "one-cycle") schedule = std::make_unique<OneCycle>(rate);
+  if (name == "triangular2") {
     const double base = number(word, take("base", "0")), up = number(word, take("up", nullptr));
     if (!(up >= 1)) throw ValueError(concat("schedule: up must be at least 1, got ", up, "."));
     schedule = std::make_unique<Triangular2>(base, rate, momentum, up);
   }
-  if (parts[0] == "multi-step") {
+  if (name == "multi-step") {
     std::vector<double> at;
     for (const std::string& part : split(take("at", nullptr), '/'))
       at.push_back(number(word, part));
@@ -144,12 +138,12 @@ std::unique_ptr<Schedule> make_schedule(const std::string& word, double rate, do
   }
   if (!schedule) {
     throw ValueError(
-        concat("schedule: \"", parts[0],
+        concat("schedule: \"", name,
                "\" is not one of constant, cosine, one-cycle, triangular2, multi-step."));
   }
-  if (!options.empty())
-    throw ValueError(
-        concat("schedule: ", parts[0], " has no option ", options.begin()->first, "."));
+  parsed.expect_empty(name == "triangular2"  ? "up, base"
+                      : name == "multi-step" ? "at, factor"
+                                             : "");
   return schedule;
 }
 

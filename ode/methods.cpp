@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/nearest.h"
 #include "ode/families.h"
 #include "ode/number_text.h"
 
@@ -243,27 +244,11 @@ std::string with_dashes(std::string name) {
   return name;
 }
 
-// Levenshtein's distance: single-letter changes that turn one word into the other.
-size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j < row.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 [[noreturn]] void throw_unknown(const std::string& name) {
   std::string nearest;
   size_t least = 0;
   const auto offer = [&](const std::string& known, const std::string& printed) {
-    const size_t d = distance(name, known);
+    const size_t d = edit_distance(name, known);
     if (nearest.empty() || d < least) {
       nearest = printed;
       least = d;

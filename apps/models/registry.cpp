@@ -3,6 +3,7 @@
 #include "apps/models/options.h"
 #include "apps/models/spheres.h"
 #include "core/nearest.h"
+#include "core/word.h"
 
 namespace slope::models {
 namespace {
@@ -50,31 +51,6 @@ const std::vector<Registered>& registry() {
   return all;
 }
 
-// "name,a=b,c=d" -> name and {a: b, c: d}
-std::map<std::string, std::string> options_in(const std::string& word, std::string* name) {
-  std::map<std::string, std::string> given;
-  size_t begin = 0;
-  bool first = true;
-  while (begin <= word.size()) {
-    const size_t end = std::min(word.find(',', begin), word.size());
-    const std::string part = word.substr(begin, end - begin);
-    begin = end + 1;
-    if (first) {
-      *name = part;
-      first = false;
-      continue;
-    }
-    const size_t sign = part.find('=');
-    if (sign == std::string::npos || sign == 0) {
-      throw ValueError(concat("model: \"", part, "\" in ", word, " is not name=value."));
-    }
-    if (!given.emplace(part.substr(0, sign), part.substr(sign + 1)).second) {
-      throw ValueError(concat("model: ", part.substr(0, sign), " is given twice in ", word, "."));
-    }
-  }
-  return given;
-}
-
 }  // namespace
 
 const std::vector<ModelEntry>& model_list() {
@@ -88,13 +64,13 @@ const std::vector<ModelEntry>& model_list() {
 
 std::unique_ptr<Classifier> make_model(const std::string& word, const InputFacts* facts, Rng& rng,
                                        const nn::ParameterOptions& parameters) {
-  std::string name;
-  const auto given = options_in(word, &name);
+  const Word parsed("model", word);
+  const std::string& name = parsed.name();
   std::vector<std::string> names;
   for (const Registered& r : registry()) {
     names.push_back(r.entry.name);
     if (r.entry.name != name) continue;
-    const Options options(name, r.entry.options, given);
+    const Options options(name, r.entry.options, parsed.options());
     const InputFacts input = facts ? *facts : r.entry.facts;
     if (input.sample.rank() != r.entry.facts.sample.rank()) {
       throw ValueError(concat("model: ", name, " is made for samples like ", r.entry.facts.sample,

@@ -1,9 +1,9 @@
 #include "apps/slope/data_source.h"
 
 #include <cstdlib>
-#include <map>
 
 #include "core/nearest.h"
+#include "core/word.h"
 #include "nn/data/idx.h"
 #include "nn/data/spheres.h"
 
@@ -11,24 +11,6 @@ namespace slope::program {
 namespace {
 
 namespace fs = std::filesystem;
-
-// dim=2 of "spheres,dim=2"
-std::map<std::string, std::string> word_options(const std::string& word, std::string* name) {
-  std::map<std::string, std::string> options;
-  size_t begin = word.find(',');
-  *name = word.substr(0, begin);
-  while (begin != std::string::npos) {
-    const size_t end = word.find(',', begin + 1);
-    const std::string part =
-        word.substr(begin + 1, end == std::string::npos ? end : end - begin - 1);
-    const size_t sign = part.find('=');
-    if (sign == std::string::npos)
-      throw ValueError(concat("data: \"", part, "\" in ", word, " is not name=value."));
-    options[part.substr(0, sign)] = part.substr(sign + 1);
-    begin = end;
-  }
-  return options;
-}
 
 int64_t whole_number(const std::string& word, const std::string& text) {
   char* end = nullptr;
@@ -96,18 +78,19 @@ std::vector<fs::path> data_folders(const std::string& data_dir) {
 bool is_image_data(const std::string& word) { return !word.starts_with("spheres"); }
 
 DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed) {
-  std::string name;
-  auto options = word_options(word, &name);
+  Word parsed("data", word);
+  const std::string& name = parsed.name();
   DataSets sets;
   if (name == "mnist" || name == "fashion-mnist") {
+    parsed.expect_empty("");
     sets = load_idx(name, data_dir);
   } else if (name == "spheres") {
     const auto take = [&](const char* key, const char* standard) {
-      const auto node = options.extract(key);
-      return whole_number(word, node.empty() ? standard : node.mapped());
+      return whole_number(word, parsed.take(key).value_or(standard));
     };
     const int64_t dim = take("dim", "2"), train = take("train", "2000"),
                   test = take("test", "1000");
+    parsed.expect_empty("dim, train, test");
     sets = {nn::spheres({.dim = dim, .size = train, .seed = seed}),
             nn::spheres({.dim = dim, .size = test, .seed = seed, .test = true})};
   } else {
@@ -116,8 +99,6 @@ DataSets load_data(const std::string& word, const std::string& data_dir, uint64_
     throw ValueError(concat("data: there is no data set ", name, ". Did you mean ",
                             nearest(name, names), "? All of them: slope info data."));
   }
-  if (!options.empty())
-    throw ValueError(concat("data: ", name, " has no option ", options.begin()->first, "."));
   return sets;
 }
 
