@@ -36,9 +36,9 @@ Attack parse_attack(const std::string& word, const nn::Range& range) {
   nn::FgsmOptions options{.range = range};
   if (const auto eps = parsed.take("eps")) options.eps = number(parsed, "eps", *eps);
   parsed.expect_empty("eps");
-  it has eps."));
-      if (!(options.eps >= 0)) throw ValueError(
-          concat("attack: fgsm: eps must not be negative, got ", options.eps, "."));
+  if (!(options.eps >= 0)) {
+    throw ValueError(concat("attack: fgsm: eps must not be negative, got ", options.eps, "."));
+  }
   return [options](const nn::AttackedModel& model, const Tensor& x, const Tensor& labels) {
     return nn::fgsm(model, x, labels, options);
   };
