@@ -133,6 +133,7 @@ struct Plan::Body {
   Tensors inputs;  // the plan's own buffers
   Tensors outputs;
   Tensors handed_out;  // what run() returned last, when checks are on
+  Tensors inlined;     // results inside another plan's capture: that plan's, not this one's
   std::map<uint64_t, std::shared_ptr<Storage>> constants, captured;
   std::unordered_map<uint64_t, std::unique_ptr<StorageIdentity>> identities;
   bool writes_outside = false;
@@ -211,7 +212,8 @@ void Plan::Body::copy_inputs(const Tensors& given) {
 
 void Plan::Body::play() {
   for (auto& [id, identity] : identities) identity->bump_version();
-  for (const Tensor& y : outputs) y.storage()->bump_version();  // whoever reads them may have packed
+  for (const Tensor& y : outputs)
+    y.storage()->bump_version();  // whoever reads them may have packed
   if (replay) {
     replay->run();
     for (const auto& step : program.steps) {
@@ -230,7 +232,7 @@ Plan::Plan(const Tensors& inputs, const Function& f) : body_(std::make_unique<Bo
   body_->f = f;
   body_->device = inputs.empty() ? default_device() : inputs.front().device();
   if (current_capture) {  // inside another plan: part of it
-    body_->outputs = f(inputs);
+    body_->inlined = f(inputs);
     return;
   }
   if (tape_listens()) {
@@ -248,7 +250,7 @@ Plan& Plan::operator=(Plan&&) noexcept = default;
 
 const Tensors& Plan::run(const Tensors& inputs) {
   Body& b = *body_;
-  if (current_capture) return b.outputs = b.f(inputs);
+  if (current_capture) return b.inlined = b.f(inputs);
   if (!b.pool) b.capture(inputs);
   b.check_call(inputs);
 
@@ -280,6 +282,7 @@ const Tensors& Plan::run(const Tensors& inputs) {
 }
 
 const Tensors& Plan::results() const {
+  if (current_capture && !body_->inlined.empty()) return body_->inlined;
   return body_->handed_out.empty() ? body_->outputs : body_->handed_out;
 }
 

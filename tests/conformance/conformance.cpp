@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
 #include "autograd/gradcheck.h"
@@ -10,6 +9,7 @@
 #include "core/plan.h"
 #include "core/storage.h"
 #include "tests/conformance/sample_data.h"
+#include "tests/core/plan_checks.h"
 
 namespace slope::test {
 namespace {
@@ -289,31 +289,12 @@ void check_second_gradient(Check& check, const Sample& sample, size_t index) {
   check.expect(result.passed, result.message);
 }
 
-// Replays of plans are compared here; their own check would run eagerly beside them and allocate.
-class WithoutPlanChecks {
- public:
-  WithoutPlanChecks() {
-    if (const char* old = std::getenv("SLOPE_CHECK_PLANS")) old_ = old;
-    setenv("SLOPE_CHECK_PLANS", "0", 1);
-  }
-  ~WithoutPlanChecks() {
-    if (old_.empty()) {
-      unsetenv("SLOPE_CHECK_PLANS");
-    } else {
-      setenv("SLOPE_CHECK_PLANS", old_.c_str(), 1);
-    }
-  }
-
- private:
-  std::string old_;
-};
-
 int64_t requests_so_far(Device device) { return Storage(device, 1).pool()->statistics().requests; }
 
 // Captures f at `first`, replays it at `second`, compares with f itself.
 void check_replay(Check& check, const char* what, const Tensors& first, const Tensors& second,
                   const Plan::Function& f) {
-  const WithoutPlanChecks quiet;
+  const PlanChecks off(false);  // they would run eagerly beside the replays
   Tensors at_first, at_second;
   for (const Tensor& y : f(first)) at_first.push_back(y.clone());
   for (const Tensor& y : f(second)) at_second.push_back(y.clone());
