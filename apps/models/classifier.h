@@ -26,6 +26,9 @@ class Classifier : public nn::Module {
                         const ode::BlockSettings& settings) const = 0;
   // False: there is no ODE block, and the solver does not matter.
   virtual bool has_ode() const { return true; }
+  // The ODE block's field where its state is the sample itself, so that it can be drawn (points);
+  // null elsewhere.
+  virtual const ode::FieldModule* sample_field() const { return nullptr; }
   const InputFacts& facts() const { return facts_; }
   // The word it was made from, with every option that is not the default.
   const std::string& word() const { return word_; }

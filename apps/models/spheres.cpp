@@ -106,6 +106,7 @@ class PointClassifier final : public Classifier {
                 const ode::BlockSettings& settings) const override {
     return linear_.forward(ode::solve_block(*ode_, x, pass, settings), pass);
   }
+  const ode::FieldModule* sample_field() const override { return ode_.get(); }
   std::string describe() const override { return what_; }
 
  private:

@@ -115,9 +115,8 @@ int run(const AttackCommand& c, const Settings& settings) {
       c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers;
   const std::vector<ode::Solver> solvers = parsed(words), attack_solvers = parsed(c.attack_solvers);
   const ode::Gradient gradient = ode::parse_gradient(c.gradient);
-  const DataSets data = load_data(word, settings.data_dir, trained.settings.seed);
-  const nn::Dataset test =
-      c.limit > 0 ? data.test.first(std::min(c.limit, data.test.size())) : data.test;
+  nn::Dataset test = test_set(trained, word, 0, settings);
+  if (c.limit > 0) test = test.first(std::min(c.limit, test.size()));
   const Dtype dtype = trained.settings.value_dtype();
 
   Progress progress(settings.quiet);
@@ -196,9 +195,8 @@ Command attack_command(CLI::App& program, Settings& settings) {
       ->allow_extra_args(false);
   options->add("--gradient", values->gradient, "How the attack differentiates the solve");
   options->add("--data", values->data, "Another data set of the same shape");
-  options->add("--limit", values->limit, "The first N test samples; 0: all")
-      ->check(CLI::NonNegativeNumber);
-  options->add("--batch", values->batch, "Samples at a time")->check(CLI::PositiveNumber);
+  options->add("--limit", values->limit, "The first N test samples; 0: all", not_negative());
+  options->add("--batch", values->batch, "Samples at a time", positive());
   return {app, options, [values, &settings] { return run(*values, settings); }};
 }
 

@@ -251,8 +251,8 @@ Command bench_command(CLI::App& program, Settings& settings) {
   options->add("--attack", v->attack, "Attack of attack-step");
   options->add("--solver", v->solver, "Solver");
   options->add("--gradient", v->gradient, "How to differentiate the solve");
-  options->add("--batch", v->batch, "Samples per step")->check(CLI::PositiveNumber);
-  options->add("--samples", v->samples, "Measured steps")->check(CLI::PositiveNumber);
+  options->add("--batch", v->batch, "Samples per step", positive());
+  options->add("--samples", v->samples, "Measured steps", positive());
   return {app, options, [v, &settings] { return run(*v, settings); }};
 }
 

@@ -25,9 +25,8 @@ struct EvalCommand {
 int run(const EvalCommand& c, const Settings& settings) {
   apply_settings(settings);
   const Run trained = open_run(c.run, settings);
-  const DataSets data = load_data(c.data.empty() ? data_word(trained.options) : c.data,
-                                  settings.data_dir, trained.settings.seed);
-  const nn::Dataset test = c.limit > 0 ? data.test.first(c.limit) : data.test;
+  const nn::Dataset test =
+      test_set(trained, c.data.empty() ? data_word(trained.options) : c.data, c.limit, settings);
   const std::vector<std::string> words = with_steps(
       c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers, c.steps);
   std::vector<ode::Solver> solvers;
@@ -72,13 +71,11 @@ Command eval_command(CLI::App& program, Settings& settings) {
       ->add("--solver", values->solvers,
             "Solver; repeat it for more. Default: the one of the training")
       ->allow_extra_args(false);
-  options->add("--steps", values->steps, "Step counts to sweep, e.g. 1,2,4,8")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber);
+  options->add("--steps", values->steps, "Step counts to sweep, e.g. 1,2,4,8", positive())
+      ->delimiter(',');
   options->add("--data", values->data, "Another data set of the same shape");
-  options->add("--limit", values->limit, "The first N test samples; 0: all")
-      ->check(CLI::NonNegativeNumber);
-  options->add("--batch", values->batch, "Samples at a time")->check(CLI::PositiveNumber);
+  options->add("--limit", values->limit, "The first N test samples; 0: all", not_negative());
+  options->add("--batch", values->batch, "Samples at a time", positive());
   return {app, options, [values, &settings] { return run(*values, settings); }};
 }
 

@@ -1,8 +1,11 @@
 // The program: parses the command line, runs one command, prints errors as one line each.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
+#include <new>
 
 #include "apps/slope/commands.h"
+#include "apps/slope/help.h"
 #include "backends/cpu/isa.h"
 #include "core/error.h"
 
@@ -12,6 +15,7 @@ int main(int argc, char** argv) {
       "slope: neural ordinary differential equations, trained, tested under other solvers, and "
       "attacked",
       "slope"};
+  app.formatter(help_format());
   app.require_subcommand(1);
   app.fallthrough();
   Settings settings;
@@ -29,25 +33,36 @@ int main(int argc, char** argv) {
     command.app->add_option("--config", config, "Options from a TOML file; the command line wins")
         ->group("Everywhere");
   }
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::string word = arguments.empty() ? "" : arguments.front();
+  const auto command = std::find_if(commands.begin(), commands.end(),
+                                    [&](const Command& c) { return c.app->check_name(word); });
+  if (command == commands.end() && !word.starts_with("-")) {
+    std::cerr << "error: " << unknown_command(app, word) << "\n";
+    return 2;
+  }
   try {
     // The file comes before the command line, so that what is typed wins.
-    for (int i = 1; i + 1 < argc; ++i) {
-      if (std::string(argv[i]) != "--config") continue;
-      for (const Command& command : commands) {
-        for (int k = 1; k < i; ++k) {
-          if (command.app->check_name(argv[k])) command.options->read_toml(argv[i + 1]);
-        }
-      }
+    for (size_t i = 1; i < arguments.size() && command != commands.end(); ++i) {
+      if (arguments[i].starts_with("--config="))
+        command->options->read_toml(arguments[i].substr(9));
+      if (arguments[i - 1] == "--config") command->options->read_toml(arguments[i]);
     }
     app.parse(argc, argv);
-    for (const Command& command : commands) {
-      if (command.app->parsed()) return command.run();
-    }
-    return 0;
+    return command->run();
+  } catch (const CLI::ExtrasError& error) {
+    std::cerr << "error: "
+              << (command == commands.end()
+                      ? error.what()
+                      : unknown_option(*command->app, arguments, error.what()))
+              << "\n";
+    return 2;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     std::cerr << "error: " << error.what() << "\n";
     return 2;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "error: out of memory. Try a smaller --batch or --limit.\n";
   } catch (const slope::Error& error) {
     std::cerr << "error: " << error.what() << "\n";
   } catch (const std::exception& error) {

@@ -23,8 +23,9 @@ void add_results(const std::filesystem::path& run, const std::string& key, const
   if (!list.is_array()) list = Json::array();
   for (const Json& result : results) {
     const auto same = [&](const Json& old) {
-      return std::all_of(identity.begin(), identity.end(),
-                         [&](const std::string& field) { return old[field] == result[field]; });
+      return std::all_of(identity.begin(), identity.end(), [&](const std::string& field) {
+        return old.contains(field) && old[field] == result[field];
+      });
     };
     const auto found = std::find_if(list.begin(), list.end(), same);
     if (found != list.end()) {

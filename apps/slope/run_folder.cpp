@@ -2,10 +2,13 @@
 
 #include <cstdio>
 #include <fstream>
+#include <sstream>
 
 namespace slope::program {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kLargestSize = 1 << 20;  // of a sample's axis; larger is a damaged file
 
 fs::path make_run_folder(const std::string& out, const std::string& model, bool force) {
   std::error_code error;
@@ -97,14 +100,32 @@ Run open_run(const std::string& folder, const Settings& settings) {
           concat(weights.string(), ": no metadata \"", key, "\": not written by slope train."));
     return found->second;
   };
-  models::InputFacts facts{{}, std::stoll(fact("classes"))};
-  std::istringstream sample(fact("sample"));
-  for (int64_t n; sample >> n;) facts.sample.push_back(n);
+  models::InputFacts facts;
+  std::istringstream classes(fact("classes")), sample(fact("sample"));
+  bool sound = classes >> facts.classes && facts.classes > 0 && facts.classes <= kLargestSize;
+  for (int64_t n; sample >> n;) {
+    sound &= n > 0 && n <= kLargestSize && facts.sample.rank() < 4;
+    if (sound) facts.sample.push_back(n);
+  }
+  if (!sound || facts.sample.rank() == 0)
+    throw DataError(concat(weights.string(), ": metadata \"classes\" or \"sample\" is damaged."));
   Rng rng(run.settings.seed);
   run.model =
       models::make_model(run.options.model, &facts, rng, {.dtype = run.settings.value_dtype()});
   nn::restore(run.checkpoint, model_tensors(*run.model), weights.string(), {"optimizer."});
   return run;
+}
+
+nn::Dataset test_set(const Run& run, const std::string& word, int64_t limit,
+                     const Settings& settings) {
+  nn::Dataset test = load_data(word, settings.data_dir, run.settings.seed).test;
+  const models::InputFacts& facts = run.model->facts();
+  if (test.sample != facts.sample || test.classes != facts.classes) {
+    throw ValueError(concat("data: ", word, " has samples ", test.sample, " of ", test.classes,
+                            " classes, the model was made for ", facts.sample, " and ",
+                            facts.classes, ". Choose another --data."));
+  }
+  return limit > 0 ? test.first(limit) : test;
 }
 
 }  // namespace slope::program

@@ -33,6 +33,9 @@ Run open_run(const std::string& folder, const Settings& settings);
 
 // The word of the data set that a model is trained on.
 std::string data_word(const TrainingOptions& options);
+// The first `limit` test samples of a data set (0: all). Errors: samples that do not fit the model.
+nn::Dataset test_set(const Run& run, const std::string& word, int64_t limit,
+                     const Settings& settings);
 // A fresh model for data like this.
 std::unique_ptr<models::Classifier> new_model(const TrainingOptions& options,
                                               const Settings& settings, const nn::Dataset& data);

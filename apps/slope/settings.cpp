@@ -2,7 +2,12 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <optional>
 
 #include "backends/cpu/threads.h"
 #include "core/nearest.h"
@@ -10,98 +15,118 @@
 namespace slope::program {
 namespace {
 
-// A TOML scalar as the text that the command line would have.
-std::string text_of(const toml::node& node) {
-  if (const auto* s = node.as_string()) return s->get();
-  if (const auto* b = node.as_boolean()) return b->get() ? "true" : "false";
-  if (const auto* i = node.as_integer()) return std::to_string(i->get());
-  if (const auto* f = node.as_floating_point()) return concat(f->get());
+// A TOML scalar as the text that the command line would have, and what it is for people.
+std::string text_of(const toml::node& node, std::string* type) {
+  if (const auto* s = node.as_string()) return *type = "text", s->get();
+  if (const auto* b = node.as_boolean())
+    return *type = "true or false", b->get() ? "true" : "false";
+  if (const auto* i = node.as_integer()) return *type = "a whole number", std::to_string(i->get());
+  if (const auto* f = node.as_floating_point()) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.17g", f->get());
+    return *type = "a number", text;
+  }
+  *type = node.is_table() ? "a table" : node.is_array() ? "a list" : "a date or time";
   return {};
 }
 
-template <typename T>
-T converted(const std::string& text) {
-  T value{};
-  if (!CLI::detail::lexical_cast(text, value)) throw ValueError("cannot read \"" + text + "\"");
+// The number in a text; an empty option when it is not one, or not finite.
+std::optional<double> finite_number(const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end || !std::isfinite(value)) return std::nullopt;
   return value;
+}
+
+Check number_check(const std::string& wish, bool (*allowed)(double)) {
+  return [wish, allowed](const std::string& text) {
+    const auto value = finite_number(text);
+    return value && allowed(*value) ? std::string() : concat("must be ", wish, ", got ", text);
+  };
 }
 
 }  // namespace
 
+Check positive() {
+  return number_check("positive", [](double v) { return v > 0; });
+}
+Check not_negative() {
+  return number_check("0 or more", [](double v) { return v >= 0; });
+}
+Check from_0_to_1() {
+  return number_check("from 0 to 1", [](double v) { return v >= 0 && v <= 1; });
+}
+Check one_of(std::vector<std::string> words) {
+  return [words = std::move(words)](const std::string& text) {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return std::string();
+    std::string all;
+    for (const std::string& w : words) all += (all.empty() ? "" : ", ") + w;
+    return concat("must be one of ", all, ", got ", text);
+  };
+}
+
 CLI::Option* OptionList::add_flag(const std::string& name, bool& value, const std::string& help) {
-  remember(name, value);
-  return app_.add_flag(name, value, help);
+  CLI::Option* option = app_.add_flag(name, value, help);
+  remember(name, option, value, {});
+  return option;
 }
 
-#define SLOPE_REMEMBER(T)                                                                    \
-  void OptionList::remember(const std::string& name, T& value) {                             \
-    setters_[name.substr(name.find_first_not_of('-'))] = [&value](const std::string& text) { \
-      value = converted<T>(text);                                                            \
-    };                                                                                       \
-  }
-SLOPE_REMEMBER(bool)
-SLOPE_REMEMBER(int)
-SLOPE_REMEMBER(int64_t)
-SLOPE_REMEMBER(uint64_t)
-SLOPE_REMEMBER(double)
-#undef SLOPE_REMEMBER
-
-void OptionList::remember(const std::string& name, std::string& value) {
-  setters_[name.substr(name.find_first_not_of('-'))] = [&value](const std::string& text) {
-    value = text;
-  };
-}
-void OptionList::remember(const std::string& name, std::vector<std::string>& value) {
-  setters_[name.substr(name.find_first_not_of('-'))] = [&value](const std::string& text) {
-    value.push_back(text);
-  };
-}
-void OptionList::remember(const std::string& name, std::vector<int64_t>& value) {
-  setters_[name.substr(name.find_first_not_of('-'))] = [&value](const std::string& text) {
-    value.push_back(converted<int64_t>(text));
-  };
+// Sets one value of an option; what is wrong with it, or nothing.
+std::string OptionList::problem(const Entry& entry, const std::string& type,
+                                const std::string& text) const {
+  constexpr const char* kWishes[] = {"true or false", "a whole number", "a number", "text"};
+  const std::string wish = kWishes[static_cast<int>(entry.kind)];
+  const bool fits = type == wish || (entry.kind == Kind::number && type == "a whole number");
+  if (!fits) return concat("must be ", wish, ", got ", type);
+  if (std::string wrong = entry.check ? entry.check(text) : ""; !wrong.empty()) return wrong;
+  if (!entry.set(text)) return concat("must be ", wish, " in its range, got ", text);
+  return {};
 }
 
 void OptionList::read_toml(const std::string& path) {
   toml::table table;
+  if (!std::ifstream(path)) throw DataError(path + ": cannot be opened.");
   try {
     table = toml::parse_file(path);
   } catch (const toml::parse_error& error) {
     throw ValueError(concat(path, ":", error.source().begin.line, ": ", error.description(), "."));
   }
   std::vector<std::string> known;
-  for (const auto& [key, setter] : setters_) known.push_back(key);
+  for (const auto& [key, entry] : entries_) known.push_back(key);
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
     const auto where = concat(path, ":", node.source().begin.line, ": ");
-    const auto found = setters_.find(name);
-    if (found == setters_.end()) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
       throw ValueError(
           concat(where, "there is no option ", name, ". Did you mean ", nearest(name, known), "?"));
     }
-    try {
-      if (const toml::array* list = node.as_array()) {
-        for (const toml::node& item : *list) found->second(text_of(item));
-      } else if (node.is_table()) {
-        throw ValueError("a table");
-      } else {
-        found->second(text_of(node));
-      }
-    } catch (const ValueError& error) {
-      throw ValueError(concat(where, "option ", name, ": ", error.what(), "."));
+    const auto set = [&](const toml::node& value) {
+      std::string type;
+      const std::string text = text_of(value, &type);
+      if (const std::string wrong = problem(found->second, type, text); !wrong.empty())
+        throw ValueError(concat(where, "option ", name, " ", wrong, "."));
+    };
+    const toml::array* list = node.as_array();
+    if (list && found->second.option->get_expected_max() > 1) {
+      for (const toml::node& item : *list) set(item);
+    } else {
+      set(node);
     }
+    found->second.option->required(false);  // it has a value now
   }
 }
 
 void add_settings(OptionList& options, Settings& s) {
-  options.add("--threads", s.threads, "Threads; 0: all cores")
-      ->check(CLI::NonNegativeNumber)
-      ->group("Everywhere");
+  options.add("--threads", s.threads, "Threads; 0: all cores", not_negative())->group("Everywhere");
   options.add("--device", s.device, "Where to compute: cpu or reference (slope info devices)")
       ->group("Everywhere");
-  options.add("--seed", s.seed, "Seed of everything random")->group("Everywhere");
-  options.add("--dtype", s.dtype, "float32 or float64")
-      ->check(CLI::IsMember({"float32", "float64"}))
+  options
+      .add("--seed", s.seed, "Seed of everything random",
+           number_check("a whole number from 0 to 2^63 - 1",
+                        [](double v) { return v >= 0 && v < 0x1p63; }))
+      ->group("Everywhere");
+  options.add("--dtype", s.dtype, "float32 or float64", one_of({"float32", "float64"}))
       ->group("Everywhere");
   options
       .add("--data-dir", s.data_dir,

@@ -25,6 +25,13 @@ struct Settings {
   Dtype value_dtype() const { return dtype == "float64" ? Dtype::f64 : Dtype::f32; }
 };
 
+// What is wrong with a value, given as text; empty when nothing is.
+using Check = std::function<std::string(const std::string& text)>;
+Check positive();      // a finite number above 0
+Check not_negative();  // a finite number from 0 on
+Check from_0_to_1();
+Check one_of(std::vector<std::string> words);
+
 // The options of one command, each with a member that holds its value: filled from --config first,
 // then from the command line, which wins.
 class OptionList {
@@ -34,29 +41,53 @@ class OptionList {
   // name: "--solver", or "model" for a positional argument. The default is what `value` holds;
   // --help shows it.
   template <typename T>
-  CLI::Option* add(const std::string& name, T& value, const std::string& help) {
-    remember(name, value);
-    return app_.add_option(name, value, help)->capture_default_str();
+  CLI::Option* add(const std::string& name, T& value, const std::string& help, Check check = {}) {
+    CLI::Option* option = app_.add_option(name, value, help)->capture_default_str();
+    remember(name, option, value, check);
+    if (check) option->check(CLI::Validator(std::move(check), ""));
+    return option;
   }
   CLI::Option* add_flag(const std::string& name, bool& value, const std::string& help);
 
   // Sets the values from a TOML file. Errors, all ValueError with file and line: malformed, an
-  // unknown key (the nearest one is offered), a value of another type.
+  // unknown key (the nearest one is offered), a value of another type or outside its range.
   void read_toml(const std::string& path);
 
  private:
-  using Setter = std::function<void(const std::string& text)>;
-  void remember(const std::string& name, std::string& value);
-  void remember(const std::string& name, std::vector<std::string>& value);
-  void remember(const std::string& name, bool& value);
-  void remember(const std::string& name, int& value);
-  void remember(const std::string& name, int64_t& value);
-  void remember(const std::string& name, uint64_t& value);
-  void remember(const std::string& name, double& value);
-  void remember(const std::string& name, std::vector<int64_t>& value);
+  enum class Kind { flag, whole_number, number, text };
+  struct Entry {
+    CLI::Option* option;
+    Kind kind;
+    Check check;
+    std::function<bool(const std::string& text)> set;  // false: the text is no such value
+  };
+
+  template <typename T>
+  static constexpr Kind kind_of() {
+    if constexpr (std::is_same_v<T, bool>) return Kind::flag;
+    if constexpr (std::is_integral_v<T>) return Kind::whole_number;
+    if constexpr (std::is_floating_point_v<T>) return Kind::number;
+    return Kind::text;
+  }
+  template <typename T>
+  void remember(const std::string& name, CLI::Option* option, T& value, const Check& check) {
+    entries_[name.substr(name.find_first_not_of('-'))] = {
+        option, kind_of<T>(), check,
+        [&value](const std::string& text) { return CLI::detail::lexical_cast(text, value); }};
+  }
+  template <typename T>
+  void remember(const std::string& name, CLI::Option* option, std::vector<T>& list,
+                const Check& check) {
+    entries_[name.substr(name.find_first_not_of('-'))] = {
+        option, kind_of<T>(), check, [&list](const std::string& text) {
+          list.emplace_back();
+          return CLI::detail::lexical_cast(text, list.back());
+        }};
+  }
+  std::string problem(const Entry& entry, const std::string& type, const std::string& text) const;
 
   CLI::App& app_;
-  std::map<std::string, Setter> setters_;  // by key: the name without dashes in front
+  std::map<std::string, Entry> entries_;  // by key: the name without dashes in front
 };
 
 // Adds the options of Settings.

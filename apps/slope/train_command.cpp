@@ -1,8 +1,11 @@
+#include <algorithm>
 #include <csignal>
 #include <iostream>
+#include <optional>
 
 #include "apps/report/report.h"
 #include "apps/slope/commands.h"
+#include "apps/slope/plane.h"
 #include "apps/slope/trainer.h"
 
 namespace slope::program {
@@ -18,47 +21,37 @@ struct TrainCommand {
   bool epochs_given = false;
 };
 
+// Files of a run that a new one in the same folder (--force) must not inherit.
+constexpr const char* kRunFiles[] = {"metrics.csv",      "log.txt",    "model.safetensors",
+                                     "best.safetensors", "plane.json", "pictures.json",
+                                     "results.json",     "report.html"};
+
 int run(TrainCommand c, const Settings& given) {
   apply_settings(given);
   Settings settings = given;
-  std::filesystem::path folder;
-  nn::Checkpoint checkpoint;
-  const bool resume = !c.resume.empty();
-  if (resume) {
-    Run old = open_run(c.resume, given);
-    folder = old.folder;
-    const TrainingOptions asked = c.options;
-    c.options = old.options;
-    if (c.epochs_given) c.options.epochs = asked.epochs;
-    settings.seed = old.settings.seed;
-    settings.dtype = old.settings.dtype;
-    checkpoint = std::move(old.checkpoint);
+  std::optional<Run> old;
+  if (!c.resume.empty()) {
+    old = open_run(c.resume, given);
+    const int64_t epochs = c.options.epochs;
+    c.options = old->options;
+    if (c.epochs_given) {
+      c.options.epochs = epochs;
+      c.options.iterations = 0;
+    }
+    settings.seed = old->settings.seed;
+    settings.dtype = old->settings.dtype;
   } else if (c.options.model.empty()) {
     throw CLI::RequiredError("MODEL (or --resume RUN)");
   }
   if (c.options.lr == 0) c.options.lr = usual_rate(c.options.optimizer);
-  DataSets data = load_data(data_word(c.options), settings.data_dir, settings.seed);
-  if (!resume) {
-    new_model(c.options, settings, data.train);  // its errors come before a folder is made
-    folder = make_run_folder(c.out, c.options.model, settings.force);
-    // What an older run left in a folder that is taken over with --force.
-    for (const char* file : {"metrics.csv", "log.txt", "model.safetensors", "best.safetensors",
-                             "results.json", "report.html"}) {
-      std::filesystem::remove(folder / file);
-    }
-  }
   c.options.data = data_word(c.options);
-  std::unique_ptr<Trainer> trainer;
-  try {
-    trainer = std::make_unique<Trainer>(c.options, settings, folder, std::move(data),
-                                        resume ? &checkpoint : nullptr);
-  } catch (...) {
-    std::error_code ignored;
-    if (!resume) {  // nothing was trained: leave nothing behind
-      std::filesystem::remove(folder / "log.txt", ignored);
-      std::filesystem::remove(folder, ignored);
-    }
-    throw;
+  // Everything that can be wrong shows before a folder is touched.
+  Trainer trainer(c.options, settings, load_data(c.options.data, settings.data_dir, settings.seed),
+                  old ? &*old : nullptr);
+  const std::filesystem::path folder =
+      old ? old->folder : make_run_folder(c.out, c.options.model, settings.force);
+  if (!old) {
+    for (const char* file : kRunFiles) std::filesystem::remove(folder / file);
   }
   write_text(folder / "config.toml", to_toml(c.options, settings));
 
@@ -67,13 +60,15 @@ int run(TrainCommand c, const Settings& given) {
   action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  const bool finished = trainer->run(stopped_by);
+  const bool finished = trainer.run(folder, stopped_by);
   if (!finished) {
     std::cerr << "stopped and saved; go on with: slope train --resume " << folder.string() << "\n";
     return 128 + stopped_by;
   }
+  write_plane(folder, trainer.model(), trainer.solver(), trainer.data().test,
+              settings.value_dtype());
   report::write(folder);
-  const nlohmann::ordered_json result = trainer->result();
+  const nlohmann::ordered_json result = trainer.result();
   if (settings.json) {
     nlohmann::ordered_json with_report = result;
     with_report["report"] = (folder / "report.html").string();
@@ -84,6 +79,20 @@ int run(TrainCommand c, const Settings& given) {
               << ", report " << (folder / "report.html").string() << "\n";
   }
   return 0;
+}
+
+// A run goes on with its own options: others would be ignored, so they are refused.
+void check_resume(const CLI::App& app) {
+  const std::string allowed[] = {"resume", "epochs", "threads", "device", "data-dir",
+                                 "exact",  "quiet",  "json",    "force"};
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_single_name();
+    if (option->count() == 0 ||
+        std::find(std::begin(allowed), std::end(allowed), name) != std::end(allowed))
+      continue;
+    throw CLI::ValidationError(concat("--resume goes on with the options of the run; ", name,
+                                      " cannot be given, only --epochs."));
+  }
 }
 
 }  // namespace
@@ -99,6 +108,7 @@ Command train_command(CLI::App& program, Settings& settings) {
   options->add("--resume", values->resume, "Go on with this run exactly where it stopped");
   return {app, options, [values, app, &settings] {
             values->epochs_given = app->get_option("--epochs")->count() > 0;
+            if (!values->resume.empty()) check_resume(*app);
             return run(*values, settings);
           }};
 }

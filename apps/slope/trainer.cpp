@@ -1,5 +1,7 @@
 #include "apps/slope/trainer.h"
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -32,8 +34,30 @@ std::string number_text(double value) {
   std::snprintf(text, sizeof text, "%.17g", value);
   return text;
 }
-void read_number(const std::string& text, int64_t& value) { value = std::stoll(text); }
-void read_number(const std::string& text, double& value) { value = std::stod(text); }
+template <typename T>
+bool read_number(const std::string& text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// Takes out of metrics.csv what was written after the checkpoint (or was cut off while it was
+// written): those epochs come again.
+void cut_metrics(const std::filesystem::path& path, int64_t step) {
+  std::ifstream in(path);
+  if (!in) return;
+  std::string line, kept;
+  std::getline(in, line);
+  const auto columns = std::count(line.begin(), line.end(), ',');
+  kept = line + "\n";
+  while (std::getline(in, line)) {
+    const size_t comma = line.find(',');
+    if (std::count(line.begin(), line.end(), ',') == columns &&
+        std::atoll(line.c_str() + comma + 1) <= step) {
+      kept += line + "\n";
+    }
+  }
+  write_text(path, kept);
+}
 
 template <typename... Parts>
 std::string formatted(const char* format, Parts... parts) {
@@ -48,14 +72,12 @@ double now() {
 
 }  // namespace
 
-Trainer::Trainer(const TrainingOptions& options, const Settings& settings,
-                 std::filesystem::path folder, DataSets data, const nn::Checkpoint* resume)
+Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataSets data,
+                 const Run* resume)
     : options_(options),
       settings_(settings),
-      folder_(std::move(folder)),
       data_(std::move(data)),
-      model_(new_model(options, settings, data_.train)),
-      progress_(settings.quiet, (folder_ / "log.txt").string()) {
+      model_(new_model(options, settings, data_.train)) {
   if (options.limit > 0) data_.train = data_.train.first(options.limit);
   optimizer_ =
       nn::make_optimizer(options.optimizer, model_->named_parameters(),
@@ -77,14 +99,17 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings,
     std::vector<nn::NamedTensor> all = model_tensors(*model_);
     for (const nn::NamedTensor& s : optimizer_->state())
       all.push_back({"optimizer." + s.name, s.tensor});
-    nn::restore(*resume, all, (folder_ / "model.safetensors").string());
+    const std::string file = (resume->folder / "model.safetensors").string();
+    nn::restore(resume->checkpoint, all, file);
     each_field(at_, [&](const char* name, auto& value) {
-      const auto found = resume->metadata.find(name);
-      if (found == resume->metadata.end()) {
-        throw DataError(concat(folder_.string(), "/model.safetensors: no metadata \"", name,
-                               "\"; it cannot be resumed."));
+      const auto& metadata = resume->checkpoint.metadata;
+      const auto found = metadata.find(name);
+      if (found == metadata.end() || !read_number(found->second, value)) {
+        throw DataError(
+            concat(file, ": metadata \"", name, "\" is ",
+                   found == metadata.end() ? "missing" : "\"" + found->second + "\", not a number",
+                   "; the run cannot be resumed."));
       }
-      read_number(found->second, value);
     });
   }
 }
@@ -125,8 +150,8 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
                        optimizer_->numbers(values.rate, values.momentum, at_.step + 1), keys);
     if (!std::isfinite(r.loss)) {
       throw SolveError(concat("train: the loss is ", r.loss, " at step ", at_.step + 1,
-                              ". Lower --lr (now ", options_.lr,
-                              ") or set --clip-norm. The last checkpoint is whole."));
+                              ". Lower --lr (now ", options_.lr, ") or set --clip-norm.",
+                              at_.epoch > 0 ? " The last checkpoint is whole." : ""));
     }
     meter_.end_pass();
     at_.nfe_forward = meter_.forward();
@@ -139,7 +164,7 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
     ++at_.step;
     ++at_.batch;
     at_.seconds += now() - start;
-    progress_.moving(status_line(static_cast<double>(at_.examples) / at_.seconds));
+    progress_->moving(status_line(static_cast<double>(at_.examples) / at_.seconds));
     if (options_.checkpoint_every > 0 && at_.step % options_.checkpoint_every == 0)
       save("model.safetensors");
     if (stop) return false;
@@ -176,7 +201,7 @@ void Trainer::end_epoch() {
   // Short epochs (points) would scroll by: their lines come once a second or so.
   if (at_.seconds >= next_line_ || last) {
     next_line_ = at_.seconds + 1;
-    progress_.line(formatted(
+    progress_->line(formatted(
         "epoch %lld  step %lld  train loss %.4f  accuracy %.4f  test accuracy %.4f (best %.4f)  "
         "NFE %.4g/%.4g  %.0f/s  %s",
         static_cast<long long>(at_.epoch), static_cast<long long>(at_.step), at_.train_loss,
@@ -203,8 +228,11 @@ void Trainer::save(const std::string& name) {
   nn::save_checkpoint(folder_ / name, all, metadata);
 }
 
-bool Trainer::run(const volatile std::sig_atomic_t& stop) {
-  progress_.line(formatted(
+bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_atomic_t& stop) {
+  folder_ = folder;
+  progress_ = std::make_unique<Progress>(settings_.quiet, (folder / "log.txt").string());
+  cut_metrics(folder / "metrics.csv", at_.step);
+  progress_->line(formatted(
       "%s: %lld parameters, %s, %lld training and %lld test samples, %lld steps, solver %s",
       model_->word().c_str(), static_cast<long long>(model_->parameter_count()),
       data_word(options_).c_str(), static_cast<long long>(data_.train.size()),
@@ -218,7 +246,7 @@ bool Trainer::run(const volatile std::sig_atomic_t& stop) {
     end_epoch();
   }
   const MemoryStatistics memory = memory_statistics(default_device());
-  progress_.line(formatted(
+  progress_->line(formatted(
       "memory: %.0f MB in plans, %.0f MB besides at the peak; %lld device allocations in plans",
       static_cast<double>(train_step_->plan_bytes()) / 1e6,
       static_cast<double>(memory.peak_bytes) / 1e6,

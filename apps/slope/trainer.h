@@ -30,14 +30,16 @@ struct Position {
 
 class Trainer {
  public:
-  // resume: a checkpoint to go on from, or null.
-  Trainer(const TrainingOptions& options, const Settings& settings, std::filesystem::path folder,
-          DataSets data, const nn::Checkpoint* resume);
+  // resume: a run to go on from, or null. Touches no file: wrong options cost nothing.
+  Trainer(const TrainingOptions& options, const Settings& settings, DataSets data,
+          const Run* resume);
 
-  // Trains to the end, or until `stop` becomes true: then it saves and returns false.
-  bool run(const volatile std::sig_atomic_t& stop);
+  // Trains to the end, or until `stop` becomes true: then it saves and returns false. Metrics, log
+  // and checkpoints go to the folder.
+  bool run(const std::filesystem::path& folder, const volatile std::sig_atomic_t& stop);
   nlohmann::ordered_json result() const;
   const models::Classifier& model() const { return *model_; }
+  const ode::Solver& solver() const { return solve_.solver; }
   const DataSets& data() const { return data_; }
 
  private:
@@ -59,7 +61,7 @@ class Trainer {
   std::unique_ptr<nn::TrainStep> train_step_;
   std::unique_ptr<Evaluator> evaluator_;
   std::unique_ptr<nn::Loader> loader_;
-  Progress progress_;
+  std::unique_ptr<Progress> progress_;  // while it runs
   Position at_;
   double next_line_ = 0;  // seconds of training before the next line of an epoch
 };
