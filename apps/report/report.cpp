@@ -1,5 +1,7 @@
 #include "apps/report/report.h"
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -41,6 +43,10 @@ Json read_metrics(const fs::path& path) {
   std::getline(in, line);
   const std::vector<std::string> names = cells(line);
   Json rows = Json::array();
+  for (const char* needed :
+       {"epoch", "seconds", "test_loss", "test_accuracy", "nfe_forward", "nfe_backward"}) {
+    if (std::find(names.begin(), names.end(), needed) == names.end()) return rows;
+  }
   while (std::getline(in, line)) {
     const std::vector<std::string> values = cells(line);
     if (values.size() != names.size()) continue;  // a line that was cut off
@@ -92,10 +98,14 @@ Json figures(const Json& metrics) {
       {fixed(100 * last["test_accuracy"].get<double>(), 2) + " %", "test accuracy, last epoch"});
   list.push_back({fixed(100 * best, 2) + " %", "test accuracy, best epoch"});
   list.push_back({fixed(last["test_loss"].get<double>(), 4), "test loss"});
-  list.push_back({fixed(last["nfe_forward"].get<double>(), 1) + " / " +
-                      fixed(last["nfe_backward"].get<double>(), 1),
-                  "NFE forward / backward"});
-  list.push_back({fixed(last["seconds"].get<double>(), 0) + " s", "training"});
+  const auto evaluations = [&](const char* key) {
+    const double n = last[key].get<double>();
+    return fixed(n, n == std::floor(n) ? 0 : 1);
+  };
+  list.push_back(
+      {evaluations("nfe_forward") + " / " + evaluations("nfe_backward"), "NFE forward / backward"});
+  const double seconds = last["seconds"].get<double>();
+  list.push_back({fixed(seconds, seconds < 10 ? 1 : 0) + " s", "training"});
   return list;
 }
 

@@ -5,8 +5,8 @@
 
 namespace slope::report {
 
-// Writes RUN/report.html from what the run folder holds: config.toml, metrics.csv, results.json and
-// pictures.json as far as they are there.
+// Writes RUN/report.html from what the run folder holds: config.toml, metrics.csv, results.json,
+// pictures.json and plane.json as far as they are there.
 void write(const std::filesystem::path& run);
 
 }  // namespace slope::report

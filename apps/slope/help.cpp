@@ -17,7 +17,7 @@ class HelpFormat final : public CLI::Formatter {
     label("Subcommands", "Commands");
   }
   std::string make_option_opts(const CLI::Option* option) const override {
-    if (option->get_positional() || option->get_type_size() == 0) return {};
+    if (option->get_positional() || option->get_type_name().empty()) return {};
     const std::string& type = option->get_type_name();
     const bool number = type == "INT" || type == "UINT" || type == "FLOAT";
     return (number ? " N" : " WORD") + std::string(option->get_expected_max() > 1 ? " .." : "");

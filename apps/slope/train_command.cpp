@@ -90,8 +90,8 @@ void check_resume(const CLI::App& app) {
     if (option->count() == 0 ||
         std::find(std::begin(allowed), std::end(allowed), name) != std::end(allowed))
       continue;
-    throw CLI::ValidationError(concat("--resume goes on with the options of the run; ", name,
-                                      " cannot be given, only --epochs."));
+    throw CLI::ValidationError(concat("--resume goes on with the options of the run; ",
+                                      option->get_name(), " cannot be given, only --epochs."));
   }
 }
 

@@ -10,7 +10,9 @@
     return e;
   };
   const percent = (v) => (100 * v).toFixed(2) + " %";
-  const short = (v) => Number(v).toPrecision(4).replace(/\.?0+$/, "");
+  const short = (v) => String(Number(Number(v).toPrecision(4)));
+  const constant = (points) => points.every(([, y]) => y === points[0][1]);
+  const asPercent = { ticks: { callback: (v) => Math.round(1000 * v) / 10 + " %" } };
 
   document.getElementById("summary").textContent = data.summary;
   document.getElementById("config").textContent = data.config;
@@ -20,9 +22,9 @@
   }
 
   const charts = document.getElementById("charts");
-  function card(title) {
+  function card(title, section = charts) {
     const box = element("div", { className: "chart" });
-    charts.append(element("div", { className: "card" }, element("h2", { textContent: title }), box));
+    section.append(element("div", { className: "card" }, element("h2", { textContent: title }), box));
     return box;
   }
   // series: [{label, points: [[x, y]]}]
@@ -31,10 +33,15 @@
     if (!drawn.length || typeof Chart === "undefined") return;
     const canvas = element("canvas", { role: "img", ariaLabel: title });
     card(title).append(canvas);
-    const axis = (text, extra) => ({
+    const axis = (text, { ticks, ...extra } = {}) => ({
       title: { display: true, text, color: css("--soft") },
-      ticks: { color: css("--soft"), maxTicksLimit: 8 }, grid: { color: css("--line") }, ...extra,
+      ticks: { color: css("--soft"), maxTicksLimit: 8, ...ticks }, grid: { color: css("--line") }, ...extra,
     });
+    // Step counts are powers of two more often than of ten: a tick for each count that was measured.
+    const counted = [...new Set(drawn.flatMap((s) => s.points.map(([x]) => x)))].sort((a, b) => a - b);
+    const counts = { type: "logarithmic", min: counted[0], max: counted.at(-1), ticks: { callback: (v) => String(v), autoSkip: false, minRotation: 0, maxRotation: 0 },
+      afterBuildTicks: (scale) => { scale.ticks = counted.map((value) => ({ value })); } };
+    const epochs = { type: "linear", ticks: { precision: 0 } };
     new Chart(canvas, {
       type: "line",
       data: { datasets: drawn.map((s, i) => ({
@@ -44,7 +51,7 @@
       options: {
         animation: false, maintainAspectRatio: false, parsing: false, interaction: { mode: "nearest", intersect: false },
         plugins: { legend: { display: drawn.length > 1, labels: { color: css("--text"), boxWidth: 14 } } },
-        scales: { x: axis(xLabel, { type: options.logX ? "logarithmic" : "linear" }), y: axis(yLabel, options.y || {}) },
+        scales: { x: axis(xLabel, options.counts ? counts : xLabel === "epoch" ? epochs : { type: "linear" }), y: axis(yLabel, options.y) },
       },
     });
   }
@@ -53,21 +60,26 @@
   const column = (name) => m.map((row) => [row.epoch, row[name]]);
   if (m.length) {
     lineChart("Loss", "epoch", "cross-entropy", [{ label: "train", points: column("train_loss") }, { label: "test", points: column("test_loss") }]);
-    lineChart("Accuracy", "epoch", "accuracy", [{ label: "train", points: column("train_accuracy") }, { label: "test", points: column("test_accuracy") }]);
-    lineChart("Learning rate", "epoch", "learning rate", [{ label: "rate", points: column("learning_rate") }]);
-    lineChart("Evaluations of the field", "epoch", "NFE per pass", [{ label: "forward", points: column("nfe_forward") }, { label: "backward", points: column("nfe_backward") }], { y: { beginAtZero: true } });
+    lineChart("Accuracy", "epoch", "accuracy", [{ label: "train", points: column("train_accuracy") }, { label: "test", points: column("test_accuracy") }], { y: asPercent });
+    // What never changes is a figure, not a curve.
+    const rate = column("learning_rate"), forward = column("nfe_forward"), backward = column("nfe_backward");
+    if (m.length > 2 && !constant(rate)) lineChart("Learning rate", "epoch", "learning rate", [{ label: "rate", points: rate }]);
+    if (!constant(forward)) lineChart("Evaluations of the field", "epoch", "NFE per pass", [{ label: "forward", points: forward }, { label: "backward", points: backward }], { y: { beginAtZero: true } });
   }
 
   const evals = data.results.eval || [];
   const attacks = data.results.attack || [];
+  // Accuracies over different numbers of samples do not belong on one curve: the largest number counts.
+  const most = {};
+  for (const r of evals) most[r.solver] = Math.max(most[r.solver] || 0, r.examples);
   const byMethod = {};
   for (const r of evals) {
     const match = /^(.*):(\d+)$/.exec(r.solver);
-    if (match) (byMethod[match[1]] = byMethod[match[1]] || []).push([Number(match[2]), r.accuracy]);
+    if (match && r.examples === most[r.solver]) (byMethod[match[1]] = byMethod[match[1]] || []).push([Number(match[2]), r.accuracy]);
   }
   const sweeps = Object.entries(byMethod).filter(([, p]) => p.length > 1);
   lineChart("Accuracy under other solvers", "steps", "accuracy",
-    sweeps.map(([label, p]) => ({ label, points: p.sort((a, b) => a[0] - b[0]) })), { logX: true });
+    sweeps.map(([label, p]) => ({ label, points: p.sort((a, b) => a[0] - b[0]) })), { counts: true, y: asPercent });
 
   const byEps = {};
   for (const r of attacks) {
@@ -77,8 +89,8 @@
     const label = match[1] + ", " + r.solver + (r.attack_solver === r.solver ? "" : " against " + r.attack_solver);
     (byEps[label] = byEps[label] || { clean: r.clean_accuracy, points: [] }).points.push([below ? above / below : above, r.accuracy]);
   }
-  lineChart("Accuracy under attack", "eps", "accuracy",
-    Object.entries(byEps).map(([label, v]) => ({ label, points: [[0, v.clean], ...v.points.sort((a, b) => a[0] - b[0])] })), { y: { beginAtZero: true } });
+  lineChart("Accuracy under attack", "size of the attack (eps)", "accuracy",
+    Object.entries(byEps).map(([label, v]) => ({ label, points: [[0, v.clean], ...v.points.sort((a, b) => a[0] - b[0])] })), { y: { beginAtZero: true, ...asPercent } });
 
   if (data.plane) drawPlane(data.plane);
 
@@ -122,38 +134,62 @@
       element("h2", { textContent: "Clean and attacked: " + p.attack }), strip));
   }
 
-  // ---- points in the plane: decision, vector field, trajectories ----
+  // ---- points in the plane: what is decided where, and how points move ----
   function drawPlane(plane) {
-    const box = card("Decision, vector field and trajectories");
-    box.style.height = "auto";
-    const size = 640, r = plane.range, canvas = element("canvas", { width: size, height: size, className: "plane" });
-    box.append(canvas);
-    const g = canvas.getContext("2d");
+    const size = 720, r = plane.range, orange = [224, 122, 47], blue = [47, 111, 222];
     const px = ([x, y]) => [(x + r) / (2 * r) * size, (r - y) / (2 * r) * size];
-    const n = plane.decision.length;
+    function panel(title, text) {
+      const box = card(title, document.getElementById("planes")), canvas = element("canvas", { width: size, height: size, className: "plane", role: "img", ariaLabel: title });
+      box.style.height = "auto";
+      box.append(canvas, element("p", { textContent: text }));
+      return canvas.getContext("2d");
+    }
+    const dots = (g, points, radius) => {
+      for (const [x, y, label] of points) {
+        g.fillStyle = `rgb(${label ? orange : blue})`;
+        g.beginPath(); g.arc(...px([x, y]), radius, 0, 7); g.fill();
+      }
+    };
+    const line = (g, points) => {
+      g.beginPath();
+      points.forEach((q, i) => i ? g.lineTo(...px(q)) : g.moveTo(...px(q)));
+      g.stroke();
+    };
+
+    let g = panel("What it decides", "Colour: the class it decides for, the paler the less sure. Dots: test points in the colour of their own class.");
+    // One pixel per cell, then enlarged smoothly.
+    const n = plane.decision.length, small = element("canvas", { width: n, height: n }), image = new ImageData(n, n);
     plane.decision.forEach((row, i) => row.forEach((v, j) => {
-      g.fillStyle = v > 0.5 ? `rgba(224,122,47,${0.10 + 0.35 * (v - 0.5)})` : `rgba(47,111,222,${0.10 + 0.35 * (0.5 - v)})`;
-      g.fillRect(j * size / n, (n - 1 - i) * size / n, size / n + 1, size / n + 1);
+      const at = 4 * ((n - 1 - i) * n + j);
+      image.data.set([...(v > 0.5 ? orange : blue), 255 * (0.06 + 0.8 * Math.abs(v - 0.5))], at);
     }));
-    g.strokeStyle = css("--soft");
-    const longest = Math.max(...plane.field.map(([, , u, v]) => Math.hypot(u, v)), 1e-12), unit = 0.9 * 2 * r / Math.sqrt(plane.field.length);
+    small.getContext("2d").putImageData(image, 0, 0);
+    g.drawImage(small, 0, 0, size, size);
+    dots(g, plane.points, 3.2);
+
+    g = panel("How points move", "Arrows: the field at t = 0. Solid: some test points on the way the solver takes, from the dot on. Dashed: the same by 64 small steps of rk4, the flow itself.");
+    g.strokeStyle = g.fillStyle = css("--soft");
+    const longest = Math.max(...plane.field.map(([, , u, v]) => Math.hypot(u, v)), 1e-12), unit = 0.95 * 2 * r / Math.sqrt(plane.field.length);
+    g.globalAlpha = 0.55;
     for (const [x, y, u, v] of plane.field) {
-      const s = unit / longest, [a, b] = px([x, y]), [c, d] = px([x + s * u, y + s * v]);
-      g.globalAlpha = 0.6;
+      // Length by the square root of the speed, so that slow places still show their direction.
+      const speed = Math.hypot(u, v), s = speed ? unit / Math.sqrt(longest * speed) : 0;
+      const [a, b] = px([x - s * u / 2, y - s * v / 2]), [c, d] = px([x + s * u / 2, y + s * v / 2]);
       g.beginPath(); g.moveTo(a, b); g.lineTo(c, d); g.stroke();
-      g.beginPath(); g.arc(c, d, 1.5, 0, 7); g.stroke();
+      const angle = Math.atan2(d - b, c - a), head = 5;
+      g.beginPath(); g.moveTo(c, d);
+      for (const turn of [2.6, -2.6]) g.lineTo(c + head * Math.cos(angle + turn), d + head * Math.sin(angle + turn));
+      g.fill();
     }
     g.globalAlpha = 1;
+    g.lineWidth = 1.6;
     for (const t of plane.trajectories) {
-      g.strokeStyle = t.label ? "#c2571a" : "#1d4fa8";
-      g.beginPath();
-      t.points.forEach((q, i) => { const [x, y] = px(q); i ? g.lineTo(x, y) : g.moveTo(x, y); });
-      g.stroke();
+      g.strokeStyle = `rgb(${t.label ? orange : blue})`;
+      g.setLineDash([2, 5]);
+      line(g, t.flow);
+      g.setLineDash([]);
+      line(g, t.points);
     }
-    for (const [x, y, label] of plane.points) {
-      const [a, b] = px([x, y]);
-      g.fillStyle = label ? "#e07a2f" : "#2f6fde";
-      g.beginPath(); g.arc(a, b, 2.2, 0, 7); g.fill();
-    }
+    dots(g, plane.trajectories.map((t) => [...t.points[0], t.label]), 4.5);
   }
 })();

@@ -1,0 +1,114 @@
+// A run that is stopped, at whatever moment and however rudely, goes on to the same bits.
+#include <csignal>
+
+#include "nn/checkpoint.h"
+#include "program.h"
+
+using namespace slope::program_test;
+
+namespace {
+
+// Long enough to be stopped in the middle, checkpoints in the middle of epochs.
+const Arguments kTrain = {
+    "train",    "spheres-mlp", "--iterations",       "3000", "--optimizer", "adam", "--lr", "0.01",
+    "--solver", "rk4:2",       "--checkpoint-every", "7",    "--json"};
+const Arguments kResume = {"train", "--resume", "stopped", "--json"};
+
+Arguments into(const std::string& folder) {
+  Arguments a = kTrain;
+  a.insert(a.end(), {"--out", folder});
+  return a;
+}
+
+// The program under way: it has saved a checkpoint of its own, or has ended.
+Running started(const Folder& here, const Arguments& arguments) {
+  const fs::path file = here / "stopped/model.safetensors";
+  const auto before = fs::exists(file) ? fs::last_write_time(file) : fs::file_time_type{};
+  Running running(here, arguments);
+  while (!running.ended() && (!fs::exists(file) || fs::last_write_time(file) == before))
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  return running;
+}
+
+// Every tensor, optimiser state included, and the curves without the column of seconds.
+void check_same(const Folder& here) {
+  const auto a = slope::nn::load_checkpoint(here / "whole/model.safetensors"),
+             b = slope::nn::load_checkpoint(here / "stopped/model.safetensors");
+  REQUIRE(a.tensors.size() == b.tensors.size());
+  for (size_t i = 0; i < a.tensors.size(); ++i) {
+    INFO(a.tensors[i].name);
+    CHECK(a.tensors[i].name == b.tensors[i].name);
+    CHECK(a.tensors[i].tensor.values() == b.tensors[i].tensor.values());
+  }
+  const auto curves = [&](const char* run) {
+    std::istringstream in(read(here / run / "metrics.csv"));
+    std::string text;
+    for (std::string line; std::getline(in, line);) {
+      std::istringstream row(line);
+      std::string cell;
+      for (int i = 0; std::getline(row, cell, ','); ++i) {
+        if (i != 2) text += cell + ",";
+      }
+      text += "\n";
+    }
+    return text;
+  };
+  CHECK(curves("whole") == curves("stopped"));
+}
+
+}  // namespace
+
+TEST_CASE("resume: after Ctrl-C and SIGTERM a run ends as if it had not been stopped") {
+  Folder here;
+  const Json whole = run(here, into("whole")).json();
+  const std::pair<int, int> signals[] = {{SIGINT, 130}, {SIGTERM, 143}};
+  Arguments next = into("stopped");
+  int stopped = 0;
+  for (const auto& [number, status] : signals) {
+    Running running = started(here, next);
+    running.signal(number);
+    const Result r = running.wait();
+    INFO(r.error);
+    if (r.status == 0) continue;  // it was faster than the signal
+    CHECK(r.status == status);
+    CHECK(r.out.empty());
+    CHECK(r.error.find("slope train --resume stopped") != std::string::npos);
+    next = kResume;
+    ++stopped;
+  }
+  CHECK(stopped > 0);
+  const Json json = run(here, kResume).json();
+  CHECK(json["train_loss"] == whole["train_loss"]);
+  CHECK(json["epochs"] == whole["epochs"]);
+  check_same(here);
+}
+
+TEST_CASE("resume: a run that is killed has a whole checkpoint and goes on to the same bits") {
+  Folder here;
+  run(here, into("whole")).json();
+  Arguments next = into("stopped");
+  for (const int milliseconds : {0, 3, 11, 25}) {
+    Running running = started(here, next);
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    running.signal(SIGKILL);
+    running.wait();
+    REQUIRE(fs::exists(here / "stopped/model.safetensors"));
+    CHECK(!slope::nn::load_checkpoint(here / "stopped/model.safetensors").tensors.empty());
+    next = kResume;
+  }
+  run(here, kResume).json();
+  check_same(here);
+}
+
+TEST_CASE("resume: more epochs with --epochs; a finished run has nothing to do") {
+  Folder here;
+  const Arguments two = {"train", "spheres-mlp", "--epochs", "2", "--out", "stopped", "--json"};
+  const Arguments four = {"train", "spheres-mlp", "--epochs", "4", "--out", "whole", "--json"};
+  run(here, four).json();
+  run(here, two).json();
+  const Json again = run(here, kResume).json();
+  CHECK(again["epochs"] == 2);
+  const Json more = run(here, {"train", "--resume", "stopped", "--epochs", "4", "--json"}).json();
+  CHECK(more["epochs"] == 4);
+  check_same(here);  // the rate is constant, so two and two epochs are four
+}
