@@ -26,7 +26,7 @@ if [[ ${1:-} != --check ]]; then
   "$tool" -i "${files[@]}"
   exit
 fi
-bad=$("$tool" --dry-run -Werror "${files[@]}" 2>&1 | sed -nE 's/^([^:]+):[0-9]+:[0-9]+: .*/\1/p' | sort -u)
+bad=$({ "$tool" --dry-run -Werror "${files[@]}" 2>&1 || true; } | sed -nE 's/^([^:]+):[0-9]+:[0-9]+: .*/\1/p' | sort -u)
 if [[ -n $bad ]]; then
   echo "not formatted:"
   echo "$bad"

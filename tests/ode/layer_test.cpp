@@ -6,7 +6,7 @@
 #include "autograd/functions.h"
 #include "core/plan.h"
 #include "ode/solver_word.h"
-#include "problems.h"
+#include "tests/ode/problems.h"
 
 using namespace slope;
 using namespace slope::ode;

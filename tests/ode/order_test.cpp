@@ -7,7 +7,7 @@
 
 #include "ode/methods.h"
 #include "ode/solve.h"
-#include "problems.h"
+#include "tests/ode/problems.h"
 
 using namespace slope;
 using namespace slope::ode;
