@@ -3,6 +3,9 @@
 namespace slope::ode {
 
 Tensor Field::operator()(const Tensor& t, const Tensor& y) const {
+  if (!evaluate) {
+    throw ValueError("solve: the field has no function. Write Field{.evaluate = ...}.");
+  }
   Tensor k = evaluate(t, y, context);
   if (!k.defined() || k.shape() != y.shape() || k.dtype() != y.dtype()) {
     throw ShapeError(concat("solve: the field returned ",

@@ -220,6 +220,7 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
       };
     }
     solution = solve(field, y0, times, solver, options);
+    if (solution.status != Status::success) c->last.reset();  // it is no longer among the steps
     c->times = solution.times;
     c->grid = std::move(solution.grid);
     c->grid.resize(c->place_in_grid(c->times.size() - 1) + 1);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -10,7 +11,7 @@
 #include "core/plan.h"
 #include "ode/methods.h"
 #include "ode/solver_word.h"
-#include "problems.h"
+#include "tests/ode/problems.h"
 
 using namespace slope;
 using namespace slope::ode;
@@ -359,6 +360,34 @@ TEST_CASE("gradient: a whole training step with fixed steps is one plan") {
     FAIL("captured an adaptive solve");
   } catch (const PlanError& error) {
     CHECK(std::string(error.what()).find("Take fixed steps") != std::string::npos);
+  }
+}
+
+TEST_CASE("gradient: of a solve that failed, the outputs it reached") {
+  const Tensor y0 = row({1}), w = row({1});
+  // NaN from t = 0.5 on.
+  const Field edge{.context = {w},
+                   .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+                     return y * sqrt(0.5 - t) * c[0];
+                   }};
+  for (const char* word : {"rk4:10", "dopri5@1e-4"}) {
+    Tensors whole, part;
+    for (Gradient mode : {Gradient::through, Gradient::checkpointed}) {
+      Tape tape({y0, w});
+      const Solution failed = solve_differentiable(edge, y0, {0, 0.2, 1}, parse_solver(word), mode);
+      REQUIRE(failed.status == Status::not_finite);
+      REQUIRE(failed.ys.size() == 2);
+      part = tape.gradient(sum(failed.ys[1]), {y0, w});
+      const Solution good = solve_differentiable(
+          edge, y0, {0, 0.2},
+          {.method = parse_solver(word).method,
+           .stepping = StepGrid{std::vector<double>(
+               failed.grid.begin(), std::find(failed.grid.begin(), failed.grid.end(), 0.2) + 1)}},
+          mode);
+      whole = tape.gradient(sum(good.y), {y0, w});
+      for (size_t i = 0; i < 2; ++i) CHECK(part[i].values() == whole[i].values());
+      CHECK(std::abs(part[1].item()) > 0.1);
+    }
   }
 }
 

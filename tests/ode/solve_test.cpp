@@ -10,7 +10,7 @@
 #include "ode/solve.h"
 #include "ode/solver_word.h"
 #include "ode/step.h"
-#include "problems.h"
+#include "tests/ode/problems.h"
 
 using namespace slope;
 using namespace slope::ode;
@@ -358,6 +358,9 @@ TEST_CASE("solve: what is wrong with the arguments is said") {
   CHECK(message([&] {
           solve(p.field, arange(3), {0, 1}, rk4);
         }) == "solve: y0 (3) int32 must be float32 or float64. Write cast(y0, Dtype::f32).");
+  CHECK(message([&] {
+          solve({}, p.y0, {0, 1}, rk4);
+        }) == "solve: the field has no function. Write Field{.evaluate = ...}.");
   const Field wrong{.evaluate = [](const Tensor&, const Tensor& y, const Tensors&) {
     return concatenate({y, y}, 1);
   }};
