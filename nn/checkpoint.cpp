@@ -58,7 +58,8 @@ class TemporaryFile {
   void move_into_place() {
     if (::fsync(descriptor_) != 0)
       throw DataError(concat(path_.string(), ": cannot be written: ", reason(), "."));
-    std::filesystem::rename(path_, target_);
+    if (::rename(path_.c_str(), target_.c_str()) != 0)
+      throw DataError(concat(target_.string(), ": cannot be replaced: ", reason(), "."));
     done_ = true;
     const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
     if (const int d = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); d >= 0) {
@@ -189,8 +190,8 @@ class Reader {
     for (const Json& n : shape) {
       if (!n.is_number_unsigned()) bad("a shape with something else than whole numbers");
       const auto length = n.get<uint64_t>();
-      if (length > size_ || (count *= std::max<uint64_t>(length, 1)) > size_)
-        bad("a shape larger than the file");
+      if (length > size_ / count) bad("a shape larger than the file");
+      count *= std::max<uint64_t>(length, 1);
       p.shape.push_back(static_cast<int64_t>(length));
     }
     if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||

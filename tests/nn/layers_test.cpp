@@ -1,0 +1,201 @@
+// Layers: initial values, the convolution with a time channel, running statistics of batch norm.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "autograd/tape.h"
+#include "core/ops.h"
+#include "nn/convolution.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/residual.h"
+#include "tests/core/test_values.h"
+#include "tests/nn/message_of.h"
+
+using namespace slope;
+using namespace slope::nn;
+using namespace slope::test;
+
+namespace {
+
+ParameterOptions in_double() { return {.dtype = Dtype::f64}; }
+
+double largest(const Tensor& x) { return max(abs(x)).item(); }
+
+}  // namespace
+
+TEST_CASE("initial values: bounds, spread, and the same for the same seed") {
+  Rng rng(3), again(3), other(4);
+  const Shape shape{64, 3, 3, 16};  // fan-in 144, fan-out 576
+  const double bound = 1 / std::sqrt(144.0);
+  const Tensor w = initial_weight(Initial::standard, shape, rng, in_double());
+  CHECK(largest(w) <= bound);
+  CHECK(largest(w) > 0.99 * bound);
+  CHECK(std::abs(mean(w).item()) < 0.02 * bound);
+  CHECK(mean(square(w)).item() == doctest::Approx(bound * bound / 3).epsilon(0.03));
+  CHECK(initial_weight(Initial::standard, shape, again, in_double()).values() == w.values());
+  CHECK(initial_weight(Initial::standard, shape, other, in_double()).values() != w.values());
+  CHECK(initial_weight(Initial::standard, shape, again, in_double()).values() != w.values());
+
+  const auto spread = [&](Initial initial) {
+    return mean(square(initial_weight(initial, shape, rng, in_double()))).item();
+  };
+  CHECK(spread(Initial::kaiming_normal) == doctest::Approx(2.0 / 144).epsilon(0.06));
+  CHECK(spread(Initial::xavier_uniform) == doctest::Approx(2.0 / 720).epsilon(0.03));
+  CHECK(spread(Initial::xavier_normal) == doctest::Approx(2.0 / 720).epsilon(0.06));
+  CHECK(spread(Initial::zero) == 0);
+  CHECK(largest(initial_weight(Initial::xavier_uniform, shape, rng, in_double())) <=
+        std::sqrt(6.0 / 720));
+
+  const Tensor bias = initial_bias(Initial::standard, 500, 144, rng, in_double());
+  CHECK(largest(bias) <= bound);
+  CHECK(largest(bias) > 0.95 * bound);
+  CHECK(largest(initial_bias(Initial::kaiming_normal, 500, 144, rng, in_double())) == 0);
+}
+
+TEST_CASE("initial values: float32 is float64 rounded, on every device the same") {
+  Rng rng(3);
+  const Values exact = normal_values({50}, 2, rng, in_double()).values();
+  on_every_device([&] {
+    Rng same(3);
+    const Values rounded = normal_values({50}, 2, same, {.device = default_device()}).values();
+    for (size_t i = 0; i < 50; ++i) {
+      CHECK(rounded[i] == static_cast<double>(static_cast<float>(exact[i])));
+    }
+  });
+}
+
+TEST_CASE("layers: parameters have the shapes they say, bias where asked") {
+  Rng rng(1);
+  const Conv2d conv({.in = 6, .out = 4, .kernel = 3, .stride = 2, .padding = 1, .groups = 2}, rng);
+  CHECK(conv.weight.shape() == Shape{4, 3, 3, 3});
+  CHECK(conv(mixed({2, 5, 7, 6}, Dtype::f32)).shape() == Shape{2, 3, 4, 4});
+  CHECK(conv.describe() == "Conv2d 6->4, 3x3, stride 2, padding 1, groups 2");
+  const Conv1d line({.in = 2, .out = 3, .kernel = 3, .padding = 1, .bias = false}, rng);
+  CHECK(line.parameter_count() == 18);
+  CHECK(line(mixed({2, 5, 2}, Dtype::f32)).shape() == Shape{2, 5, 3});
+  const Linear linear({.in = 3, .out = 2}, rng);
+  const Tensor x = mixed({4, 5, 3}, Dtype::f32);
+  check_close(linear(x), (matmul(x, transpose(linear.weight)) + linear.bias).values(), 1e-6);
+  const GroupNorm narrow({.channels = 4});  // fewer channels than groups
+  CHECK(narrow.describe() == "GroupNorm 4, 4 groups");
+}
+
+TEST_CASE("residual block: the shortcut is x, or a projection where the shape changes") {
+  Rng rng(1);
+  const PreActivationBlock same({.in = 4, .out = 4, .groups = 2, .parameters = in_double()}, rng);
+  CHECK(same.parameter_count() == 2 * (4 * 4 * 9) + 2 * 8);
+  const Tensor x = mixed({2, 5, 5, 4}, Dtype::f64);
+  // With the last convolution at zero the block is its shortcut.
+  for (const NamedTensor& p : same.named_parameters()) {
+    if (p.name == "conv2.weight") copy_into(p.tensor, zeros_like(p.tensor));
+  }
+  CHECK(same(x).values() == x.values());
+  const PreActivationBlock wider(
+      {.in = 4, .out = 6, .stride = 2, .groups = 2, .parameters = in_double()}, rng);
+  CHECK(wider.parameter_count() == 4 * 6 * 9 + 6 * 6 * 9 + 4 * 6 + 8 + 12);
+  CHECK(wider(x).shape() == Shape{2, 3, 3, 6});
+}
+
+TEST_CASE("TimeConv2d: is the convolution of t joined to x, with its gradients") {
+  Rng rng(5);
+  for (const TimeChannel place : {TimeChannel::first, TimeChannel::last}) {
+    for (const int64_t kernel : {1, 3}) {
+      CAPTURE(static_cast<int>(place));
+      CAPTURE(kernel);
+      const TimeConv2d layer({.in = 3,
+                              .out = 4,
+                              .kernel = kernel,
+                              .padding = kernel / 2,
+                              .time = place,
+                              .parameters = in_double()},
+                             rng);
+      const Tensor x = mixed({2, 5, 4, 3}, Dtype::f64), t = scalar(0.7, Dtype::f64),
+                   g = mixed({2, 5, 4, 4}, Dtype::f64, 3);
+      const Tensors inputs{x, t, layer.weight, layer.bias};
+
+      Tape tape(inputs);
+      const auto prepared = layer.prepare(5, 4);
+      const Tensor fast = layer.convolve(x, prepared.weight, prepared.bias) + t * prepared.time_map;
+      const Tensor plane = expand(t, {2, 5, 4, 1});
+      const Tensor joined =
+          concatenate(place == TimeChannel::first ? Tensors{plane, x} : Tensors{x, plane}, 3);
+      const Tensor plain =
+          conv2d(joined, layer.weight, layer.bias, {.padding = {kernel / 2, kernel / 2}});
+      check_close(fast, plain.values(), 1e-14);
+      const Tensors d = tape.gradient(fast, inputs, g), expected = tape.gradient(plain, inputs, g);
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        CAPTURE(i);
+        check_close(d[i], expected[i].values(), 1e-13);
+        CHECK(largest(d[i]) > 0.01);
+      }
+    }
+  }
+}
+
+namespace {
+
+// Mean and variance over n - 1 of each channel of x: (.., 2).
+std::array<Values, 2> statistics(const Tensor& x) {
+  const Values v = x.values();
+  const size_t n = v.size() / 2;
+  Values means(2), variances(2);
+  for (size_t c = 0; c < 2; ++c) {
+    for (size_t i = 0; i < n; ++i) means[c] += v[2 * i + c] / static_cast<double>(n);
+    for (size_t i = 0; i < n; ++i) {
+      variances[c] += std::pow(v[2 * i + c] - means[c], 2) / static_cast<double>(n - 1);
+    }
+  }
+  return {means, variances};
+}
+
+}  // namespace
+
+TEST_CASE("BatchNorm: running statistics move like PyTorch's, one update after the other") {
+  const BatchNorm norm({.channels = 2, .momentum = 0.25, .parameters = in_double()});
+  const Tensor x[] = {mixed({3, 2, 2, 2}, Dtype::f64), mixed({2, 1, 2, 2}, Dtype::f64, 9)};
+  Pass pass{.training = true};
+  Values running_mean{0, 0}, running_variance{1, 1};
+  for (size_t call = 0; call < 2; ++call) {
+    const Tensor y = norm.forward(x[call], pass);
+    const auto [means, variances] = statistics(y);
+    for (size_t c = 0; c < 2; ++c) CHECK(std::abs(means[c]) < 1e-14);  // of this batch
+    REQUIRE(pass.updates.size() == 2 * (call + 1));
+    const auto [batch_mean, batch_variance] = statistics(x[call]);
+    for (size_t c = 0; c < 2; ++c) {
+      running_mean[c] = 0.75 * running_mean[c] + 0.25 * batch_mean[c];
+      running_variance[c] = 0.75 * running_variance[c] + 0.25 * batch_variance[c];
+    }
+    const Pass::Update &m = pass.updates[2 * call], &v = pass.updates[2 * call + 1];
+    CHECK(m.buffer.id() == norm.running_mean.id());
+    CHECK(v.buffer.id() == norm.running_variance.id());
+    check_close(m.value, running_mean, 1e-14);
+    check_close(v.value, running_variance, 1e-14);
+  }
+  // The forward pass has written nothing.
+  CHECK(norm.running_mean.values() == Values{0, 0});
+  CHECK(norm.running_variance.values() == Values{1, 1});
+  for (const Pass::Update& u : pass.updates) copy_into(u.buffer, u.value);
+  check_close(norm.running_mean, running_mean, 1e-14);
+  check_close(norm.running_variance, running_variance, 1e-14);
+}
+
+TEST_CASE("BatchNorm: outside of training it uses the running statistics and leaves no update") {
+  const BatchNorm norm({.channels = 2, .epsilon = 0.01, .parameters = in_double()});
+  copy_into(norm.running_mean, tensor({1, -2}, Dtype::f64));
+  copy_into(norm.running_variance, tensor({0.35, 3.99}, Dtype::f64));
+  Pass pass;
+  const Tensor y = norm.forward(tensor({1.6, 2}, {1, 2}, Dtype::f64), pass);
+  check_close(y, {1, 2}, 1e-14);
+  CHECK(pass.updates.empty());
+}
+
+TEST_CASE("BatchNorm: a variance needs two values") {
+  const BatchNorm norm({.channels = 2});
+  Pass pass{.training = true};
+  const Tensor x = zeros({1, 2});
+  CHECK(message_of<ShapeError>([&] { norm.forward(x, pass); }) ==
+        "batch_norm: x (1, 2) float32 has 1 value per channel; a variance needs two. Use a larger "
+        "batch, or evaluate.\n  in BatchNorm 2");
+  CHECK(pass.updates.empty());
+}
