@@ -11,13 +11,16 @@
 namespace slope {
 namespace {
 
-constexpr const char* kNames[][3] = {{"x"}, {"a", "b"}, {"condition", "a", "b"}};
+// By the number of inputs; four are a derivative's that keeps everything.
+constexpr const char* kNames[][4] = {
+    {"x"}, {"a", "b"}, {"condition", "a", "b"}, {"g", "a", "b", "y"}};
 
 // All inputs broadcast to one shape and have one float dtype.
 OutSpecs broadcast_shape(const Call& c) {
   const auto names = kNames[c.count() - 1];
   const std::initializer_list<const char*> list = {names[0], c.count() > 1 ? names[1] : "",
-                                                   c.count() > 2 ? names[2] : ""};
+                                                   c.count() > 2 ? names[2] : "",
+                                                   c.count() > 3 ? names[3] : ""};
   check_float(c, list);
   check_same_dtype(c, list);
   Shape shape = c.in(0).shape();

@@ -159,7 +159,8 @@ TEST_CASE("info: golden counts, methods that eval takes, files") {
   CHECK(counts["resnet-mnist"] == 576778);
   CHECK(counts["rknet-mnist"] == 208138);
   CHECK(counts["spheres-conv"] == 3207);
-  for (const Json& m : run(here, {"info", "methods", "--json"}).json()["methods"]) {
+  const Json methods = run(here, {"info", "methods", "--json"}).json();
+  for (const Json& m : methods["methods"]) {
     check_keys(m, {"name", "order", "embedded_order", "stages", "fsal", "adaptive", "implicit",
                    "multistep", "separable", "dense_order", "example"});
   }
