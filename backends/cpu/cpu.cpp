@@ -36,8 +36,6 @@ class CpuBackend final : public HostBackend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend() {
-  return std::make_unique<CpuBackend>();
-}
+std::unique_ptr<Backend> make_backend() { return std::make_unique<CpuBackend>(); }
 
 }  // namespace slope::cpu

@@ -1,4 +1,5 @@
-// The cpu backend: the reference's table with the kernels overridden that pay: threads, vector instructions, oneDNN.
+// The cpu backend: the reference's table with the kernels overridden that pay: threads, vector
+// instructions, oneDNN.
 #pragma once
 
 #include <memory>

@@ -2,7 +2,7 @@
 #include <csignal>
 
 #include "nn/checkpoint.h"
-#include "program.h"
+#include "tests/apps/program.h"
 
 using namespace slope::program_test;
 

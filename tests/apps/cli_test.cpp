@@ -3,7 +3,7 @@
 #include <cmath>
 #include <map>
 
-#include "program.h"
+#include "tests/apps/program.h"
 
 using namespace slope::program_test;
 

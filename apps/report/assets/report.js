@@ -46,7 +46,7 @@
       type: "line",
       data: { datasets: drawn.map((s, i) => ({
         label: s.label, data: s.points.map(([x, y]) => ({ x, y })), borderColor: colors[i % colors.length],
-        backgroundColor: colors[i % colors.length], borderWidth: 2, pointRadius: s.points.length > 40 ? 0 : 3, tension: 0,
+        backgroundColor: colors[i % colors.length], borderWidth: 2, clip: false, pointRadius: s.points.length > 40 ? 0 : 3, tension: 0,
       })) },
       options: {
         animation: false, maintainAspectRatio: false, parsing: false, interaction: { mode: "nearest", intersect: false },
@@ -126,9 +126,10 @@
     const strip = element("div", { className: "strip" });
     for (const one of p.pictures) {
       const change = one.attacked.map((v, i) => v - one.clean[i]);
+      // The change is drawn around grey, its largest value as black or white.
       const largest = Math.max(...change.map(Math.abs), 1e-12);
       strip.append(element("div", { className: "triple" }, picture(one.clean, "label " + one.label),
-        picture(change.map((v) => 0.5 + 0.5 * v / largest), "change, scaled"), picture(one.attacked, "attacked")));
+        picture(change.map((v) => 0.5 + 0.5 * v / largest), "change"), picture(one.attacked, "attacked")));
     }
     document.getElementById("pictures").append(element("div", { className: "card" },
       element("h2", { textContent: "Clean and attacked: " + p.attack }), strip));
