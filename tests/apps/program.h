@@ -75,7 +75,7 @@ class Running {
     std::vector<char*> argv{const_cast<char*>(SLOPE_PROGRAM)};
     for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
-    ::setenv("SLOPE_DATA", SLOPE_SOURCE_DIR "/data", 0);
+    ::setenv("SLOPE_DATA", SLOPE_SOURCE_DIR "/data", 1);
     const int out = ::open((folder_ / "stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     const int error = ::open((folder_ / "stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (::chdir(folder_.c_str()) == 0 && ::dup2(out, 1) == 1 && ::dup2(error, 2) == 2)
