@@ -49,8 +49,8 @@ class Capture final : public Recorder {
     Program::Step step;
     for (const Tensor& x : call.inputs) step.arguments.push_back(argument(call, x));
     for (const Tensor& x : recorded.outputs) step.arguments.push_back(argument(call, x));
-    if (recorded.scratch) step.scratch = recorded.scratch->data();
     step.prepared = own_prepared(recorded);
+    step.scratch = scratch(*step.prepared, recorded.scratch);
     for (int i = 0; i < call.count(); ++i) {
       if (!(call.op.writes >> i & 1) || !call.has(i)) continue;
       const std::shared_ptr<Storage>& storage = call.in(i).storage();
@@ -96,6 +96,16 @@ class Capture final : public Recorder {
           "run. Pass the key in as an input."));
     }
     return {x.data(), storage.get()};
+  }
+
+  // The plan's own Prepared may want more scratch than the one that ran: it knows the threads of
+  // now. Taken while the call's arguments are alive and given back at once, so it overlaps none of
+  // them and later calls may use it.
+  void* scratch(const Prepared& prepared, const std::shared_ptr<Storage>& given) const {
+    const size_t bytes = prepared.scratch_bytes();
+    if (bytes == 0) return nullptr;
+    if (given && given->bytes() >= bytes) return given->data();
+    return Storage(pool_->device(), bytes).data();
   }
 
   // A plan prepares its calls anew: a Prepared may hold packed weights, which eager use of the same
