@@ -1,0 +1,246 @@
+// The published networks: golden sizes, names, words; statistics of batch norm inside a field.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "apps/models/classifier.h"
+#include "autograd/tape.h"
+#include "core/ops.h"
+#include "core/storage.h"
+#include "nn/checkpoint.h"
+#include "nn/data/spheres.h"
+#include "nn/train.h"
+#include "ode/solver_word.h"
+#include "tests/core/test_values.h"
+#include "tests/nn/message_of.h"
+
+using namespace slope;
+using namespace slope::models;
+using namespace slope::test;
+
+namespace {
+
+std::unique_ptr<Classifier> model_of(const std::string& word, uint64_t seed = 1,
+                                     const nn::ParameterOptions& options = {}) {
+  Rng rng(seed);
+  return make_model(word, nullptr, rng, options);
+}
+
+ode::BlockSettings euler(int64_t steps) {
+  return {.solver = ode::parse_solver(concat("euler:", steps))};
+}
+
+std::string names(const std::vector<nn::NamedTensor>& tensors) {
+  std::string all;
+  for (const nn::NamedTensor& t : tensors) all += (all.empty() ? "" : " ") + t.name;
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("models: parameter counts") {
+  const std::pair<std::string, int64_t> golden[] = {
+      {"odenet-mnist", 208'266}, {"odenet-mnist,downsampling=res", 232'970},
+      {"resnet-mnist", 576'778}, {"resnet-mnist,downsampling=res", 601'482},
+      {"rknet-mnist", 208'138},  {"spheres-mlp,depth=2", 1'224},
+      {"spheres-mlp", 168},      {"spheres-conv", 3'207}};
+  for (const auto& [word, count] : golden) {
+    CAPTURE(word);
+    CHECK(model_of(word)->parameter_count() == count);
+  }
+}
+
+TEST_CASE("models: names and order of parameters and buffers") {
+  // Those of odenet-mnist are compared with PyTorch's in the parity test.
+  CHECK(names(model_of("rknet-mnist")->named_parameters()) ==
+        "conv1.weight conv1.bias norm1.weight norm1.bias conv2.weight conv2.bias norm2.weight "
+        "norm2.bias conv3.weight conv3.bias norm3.weight norm3.bias ode.conv1.weight "
+        "ode.conv1.bias ode.norm1.weight ode.norm1.bias ode.conv2.weight ode.conv2.bias "
+        "ode.norm2.weight ode.norm2.bias linear.weight linear.bias");
+  CHECK(names(model_of("rknet-mnist")->named_buffers()) ==
+        "norm1.running_mean norm1.running_var norm2.running_mean norm2.running_var "
+        "norm3.running_mean norm3.running_var ode.norm1.running_mean ode.norm1.running_var "
+        "ode.norm2.running_mean ode.norm2.running_var");
+  CHECK(names(model_of("spheres-mlp,depth=2")->named_parameters()) ==
+        "ode.linear1.weight ode.linear1.bias ode.linear2.weight ode.linear2.bias "
+        "ode.linear3.weight ode.linear3.bias linear.weight linear.bias");
+  const auto res = model_of("odenet-mnist,downsampling=res");
+  CHECK(contains(names(res->named_parameters()),
+                 "stem.conv1.bias stem.block1.norm1.weight stem.block1.norm1.bias "
+                 "stem.block1.shortcut.weight stem.block1.conv1.weight stem.block1.norm2.weight "
+                 "stem.block1.norm2.bias stem.block1.conv2.weight stem.block2.norm1.weight"));
+  CHECK(names(res->named_buffers()) == "");
+}
+
+TEST_CASE("models: every one in the list maps its samples to logits") {
+  for (const ModelEntry& entry : model_list()) {
+    CAPTURE(entry.name);
+    Shape shape{3};
+    for (int64_t n : entry.facts.sample) shape.push_back(n);
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+      const auto model = model_of(entry.name, 1, {.dtype = dtype});
+      CHECK(model->word() == entry.name);
+      nn::Pass pass;
+      const Tensor y = model->logits(mixed(shape, dtype), pass, euler(1));
+      CHECK(y.shape() == Shape{3, entry.facts.classes});
+      CHECK(y.dtype() == dtype);
+      for (double v : y.values()) CHECK(std::isfinite(v));
+    }
+  }
+}
+
+TEST_CASE("models: the seed decides the initial values") {
+  const auto values = [](uint64_t seed) { return model_of("odenet-mnist", seed)->parameters(); };
+  const Tensors a = values(1), same = values(1), other = values(2);
+  for (size_t i = 0; i < a.size(); ++i) CHECK(a[i].values() == same[i].values());
+  CHECK(a[0].values() != other[0].values());
+}
+
+TEST_CASE("models: other data of the same rank") {
+  Rng rng(1);
+  const InputFacts photos{{32, 32, 3}, 7}, space{{5}, 3};
+  const auto model = make_model("odenet-mnist", &photos, rng);
+  nn::Pass pass;
+  CHECK(model->logits(mixed({2, 32, 32, 3}, Dtype::f32), pass, euler(1)).shape() == Shape{2, 7});
+  const auto points = make_model("spheres-mlp", &space, rng);
+  CHECK(points->logits(mixed({2, 5}, Dtype::f32), pass, euler(1)).shape() == Shape{2, 3});
+  CHECK(message_of<ValueError>([&] { make_model("odenet-mnist", &space, rng); }) ==
+        "model: odenet-mnist is made for samples like (28, 28, 1) (mnist), the data has (5).");
+}
+
+TEST_CASE("models: words") {
+  CHECK(model_of("spheres-mlp,depth=2,width=32,activation=tanh")->word() ==
+        "spheres-mlp,depth=2,activation=tanh");
+  CHECK(model_of("odenet-mnist,downsampling=conv")->word() == "odenet-mnist");
+  const auto refusal = [](const std::string& word) {
+    return message_of<ValueError>([&] { model_of(word); });
+  };
+  CHECK(refusal("odnet-mnist") ==
+        "model: there is no model odnet-mnist. Did you mean odenet-mnist? All of them: slope info "
+        "models.");
+  CHECK(refusal("spheres-mlp,dept=2") ==
+        "model: spheres-mlp has no option dept. Did you mean depth?");
+  CHECK(refusal("spheres-mlp,depth=0") ==
+        "model: spheres-mlp: depth must be a whole number of at least 1, got \"0\".");
+  CHECK(refusal("spheres-mlp,depth=2.5") ==
+        "model: spheres-mlp: depth must be a whole number of at least 1, got \"2.5\".");
+  CHECK(refusal("odenet-mnist,activation=swish") ==
+        "model: odenet-mnist: activation must be one of relu, softplus, gelu, tanh, got "
+        "\"swish\".");
+  CHECK(refusal("spheres-mlp,depth") == "model: \"depth\" in spheres-mlp,depth is not name=value.");
+  CHECK(refusal("spheres-mlp,depth=1,depth=2") ==
+        "model: depth is given twice in spheres-mlp,depth=1,depth=2.");
+}
+
+TEST_CASE("models: an error of a layer names its place in the network") {
+  const auto model = model_of("odenet-mnist");
+  nn::Pass pass;
+  const std::string text = message_of<ShapeError>([&] {
+    model->logits(zeros({1, 28, 28, 3}), pass, euler(1));
+  });
+  CHECK(text.ends_with("\n  in stem.conv1 (Conv2d 1->64, 3x3)"));
+}
+
+TEST_CASE("models: PyTorch's shapes") {
+  CHECK(torch_shape({64, 3, 3, 65}) == Shape{64, 65, 3, 3});
+  CHECK(torch_shape({32, 3, 1}) == Shape{32, 1, 3});
+  CHECK(torch_shape({10, 64}) == Shape{10, 64});
+}
+
+namespace {
+
+// The updates of one training pass of rknet-mnist and its gradient, on four images.
+nn::Pass training_pass(const Classifier& model, ode::Gradient gradient) {
+  ode::BlockSettings settings = euler(3);
+  settings.gradient = gradient;
+  nn::Pass pass{.training = true};
+  const Tensors parameters = model.parameters();
+  Tape tape(parameters);
+  const Tensor logits = model.logits(mixed({4, 28, 28, 1}, Dtype::f64), pass, settings);
+  const size_t after_forward = pass.updates.size();
+  tape.gradient(sum(square(logits)), parameters);
+  CHECK(pass.updates.size() == after_forward);  // computing a step again is no update
+  return pass;
+}
+
+}  // namespace
+
+TEST_CASE("rknet-mnist: every evaluation of the field moves the running statistics once") {
+  const auto model = model_of("rknet-mnist", 1, {.dtype = Dtype::f64});
+  const nn::Pass pass = training_pass(*model, ode::Gradient::checkpointed);
+  // Three norms of the stem, then two norms in each of three evaluations; mean before variance.
+  const Tensors buffers = model->buffers();
+  std::vector<size_t> expected{0, 1, 2, 3, 4, 5};
+  for (int i = 0; i < 3; ++i) expected.insert(expected.end(), {6, 7, 8, 9});
+  REQUIRE(pass.updates.size() == expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    CHECK(pass.updates[i].buffer.id() == buffers[expected[i]].id());
+  }
+  // A batch whose statistics did not change would move them by 0.1 of what is left to go; each
+  // update starts from the one before, so the variance keeps 0.9, 0.81, 0.729 of its initial 1 and
+  // is never below that.
+  for (size_t evaluation = 0; evaluation < 3; ++evaluation) {
+    const Tensor& variance = pass.updates[7 + 4 * evaluation].value;
+    const double kept = std::pow(0.9, static_cast<double>(evaluation + 1));
+    CHECK(min(variance).item() >= kept);
+    CHECK(min(variance).item() < kept + 0.5);
+  }
+  for (const Tensor& b : buffers) CHECK(max(abs(b)).item() == min(abs(b)).item());  // untouched
+
+  const nn::Pass through = training_pass(*model, ode::Gradient::through);
+  REQUIRE(through.updates.size() == pass.updates.size());
+  for (size_t i = 0; i < pass.updates.size(); ++i) {
+    CHECK(through.updates[i].value.values() == pass.updates[i].value.values());
+  }
+  nn::Pass evaluation;
+  model->logits(mixed({4, 28, 28, 1}, Dtype::f64), evaluation, euler(3));
+  CHECK(evaluation.updates.empty());
+}
+
+TEST_CASE("rknet-mnist: a training step writes the statistics, planned and eager alike") {
+  std::vector<std::vector<Values>> found;
+  for (const bool plan : {false, true}) {
+    const auto model = model_of("rknet-mnist");
+    const ode::BlockSettings settings = euler(2);
+    const auto optimizer = nn::make_optimizer("sgd", model->named_parameters());
+    nn::TrainStep step(
+        [&](const Tensor& x, nn::Pass& pass) { return model->logits(x, pass, settings); },
+        *optimizer, {.plan = plan});
+    const Tensor labels = from_host(std::vector<int32_t>{1, 2, 3, 4}, {4});
+    for (int64_t number = 1; number <= 2; ++number) {
+      step(mixed({4, 28, 28, 1}, Dtype::f32, number), labels,
+           optimizer->numbers(0.01, 0.9, number));
+    }
+    found.emplace_back();
+    for (const Tensor& t : model->parameters()) found.back().push_back(t.values());
+    for (const Tensor& t : model->buffers()) found.back().push_back(t.values());
+    CHECK(max(abs(model->buffers().back() - 1.0)).item() > 0.01);
+  }
+  for (size_t i = 0; i < found[0].size(); ++i) CHECK(found[0][i] == found[1][i]);
+}
+
+TEST_CASE("spheres-mlp: training separates the shells, adaptively and with fixed steps") {
+  const nn::Dataset data = nn::spheres({.size = 400, .seed = 1});
+  for (const std::string solver : {"rk4:2", "dopri5@1e-2"}) {
+    CAPTURE(solver);
+    const auto model = model_of("spheres-mlp");
+    const ode::BlockSettings settings{.solver = ode::parse_solver(solver)};
+    const auto optimizer = nn::make_optimizer("adam", model->named_parameters());
+    nn::TrainStep step(
+        [&](const Tensor& x, nn::Pass& pass) { return model->logits(x, pass, settings); },
+        *optimizer, {.plan = solver == "rk4:2"});
+    nn::Loader loader(data, 100, true, 1);
+    double first = 0, last = 0;
+    int64_t number = 0;
+    for (int64_t epoch = 0; epoch < 60; ++epoch) {
+      loader.start(epoch);
+      last = 0;
+      for (nn::Batch batch; loader.next(&batch);) {
+        last += step(batch.x, batch.labels, optimizer->numbers(0.01, 0, ++number)).loss / 4;
+      }
+      if (epoch == 0) first = last;
+    }
+    CHECK(first > 0.65);  // about log 2: it guesses
+    CHECK(last < 0.5);
+  }
+}
