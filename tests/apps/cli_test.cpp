@@ -282,7 +282,7 @@ TEST_CASE("damaged runs: one line that names the file") {
 
 TEST_CASE("data that is missing or damaged: one line that names it") {
   Folder here;
-  const fs::path mnist = fs::path(SLOPE_SOURCE_DIR) / "data/mnist";
+  const fs::path mnist = fs::path(slope::test::source_dir()) / "data/mnist";
   fs::create_directories(here / "d/mnist");
   const Arguments train = {"train", "odenet-mnist", "--data-dir", "d"};
   check_error(here, train, 1, "train-images-idx3-ubyte");

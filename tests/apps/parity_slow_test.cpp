@@ -16,6 +16,7 @@
 #include "nn/data/idx.h"
 #include "nn/train.h"
 #include "ode/solver_word.h"
+#include "tests/paths.h"
 
 using namespace slope;
 using Values = std::vector<double>;
@@ -26,13 +27,13 @@ constexpr int64_t kSteps = 10, kBatch = 32;
 
 const nlohmann::json& golden() {
   static const auto json =
-      nlohmann::json::parse(std::ifstream(SLOPE_SOURCE_DIR "/tests/golden/parity.json"));
+      nlohmann::json::parse(std::ifstream(test::source_dir() + "/tests/golden/parity.json"));
   return json;
 }
 
 const nn::Dataset& digits() {
   static const nn::Dataset data = [] {
-    const std::filesystem::path folder = SLOPE_SOURCE_DIR "/data/mnist";
+    const std::filesystem::path folder = test::source_dir() + "/data/mnist";
     return nn::read_idx(folder / "train-images-idx3-ubyte.gz",
                         folder / "train-labels-idx1-ubyte.gz", 10, "mnist train")
         .first(kSteps * kBatch);

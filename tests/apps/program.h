@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/paths.h"
+
 namespace slope::program_test {
 
 namespace fs = std::filesystem;
@@ -72,14 +74,15 @@ class Running {
     process_ = ::fork();
     REQUIRE(process_ >= 0);
     if (process_ > 0) return;
-    std::vector<char*> argv{const_cast<char*>(SLOPE_PROGRAM)};
+    const std::string program = test::program();
+    std::vector<char*> argv{const_cast<char*>(program.c_str())};
     for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
-    ::setenv("SLOPE_DATA", SLOPE_SOURCE_DIR "/data", 1);
+    ::setenv("SLOPE_DATA", (test::source_dir() + "/data").c_str(), 1);
     const int out = ::open((folder_ / "stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     const int error = ::open((folder_ / "stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (::chdir(folder_.c_str()) == 0 && ::dup2(out, 1) == 1 && ::dup2(error, 2) == 2)
-      ::execv(SLOPE_PROGRAM, argv.data());
+      ::execv(program.c_str(), argv.data());
     ::_exit(126);
   }
   void signal(int number) const { ::kill(process_, number); }

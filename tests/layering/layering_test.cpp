@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/paths.h"
+
 namespace {
 
 struct Layer {
@@ -133,7 +135,7 @@ std::string read_text(const std::filesystem::path& path) {
 }  // namespace
 
 TEST_CASE("layering: no file of the tree includes across layers") {
-  const std::filesystem::path root = SLOPE_SOURCE_DIR;
+  const std::filesystem::path root = slope::test::source_dir();
   const std::vector<std::string> extensions = {".h", ".cpp", ".def", ".cu", ".cuh", ".inc"};
   int files = 0;
   const auto check = [&](const std::filesystem::path& path) {

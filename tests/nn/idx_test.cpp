@@ -5,6 +5,7 @@
 
 #include "tests/nn/message_of.h"
 #include "tests/nn/scratch_folder.h"
+#include "tests/paths.h"
 
 using namespace slope;
 using namespace slope::nn;
@@ -69,7 +70,7 @@ TEST_CASE("idx: plain and packed files give the same data set") {
 }
 
 TEST_CASE("idx: the digits of this repository") {
-  const std::filesystem::path folder = SLOPE_SOURCE_DIR "/data/mnist";
+  const std::filesystem::path folder = test::source_dir() + "/data/mnist";
   const Dataset data = read_idx(folder / "t10k-images-idx3-ubyte.gz",
                                 folder / "t10k-labels-idx1-ubyte.gz", 10, "mnist test");
   CHECK(data.sample == Shape{28, 28, 1});

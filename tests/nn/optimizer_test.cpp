@@ -10,13 +10,14 @@
 #include "nn/checkpoint.h"
 #include "tests/core/test_values.h"
 #include "tests/nn/message_of.h"
+#include "tests/paths.h"
 
 using namespace slope;
 using namespace slope::nn;
 using namespace slope::test;
 
 TEST_CASE("optimizer: three steps of every optimiser are PyTorch's") {
-  const std::string stem = SLOPE_SOURCE_DIR "/tests/golden/ops";
+  const std::string stem = test::source_dir() + "/tests/golden/ops";
   const auto cases = nlohmann::json::parse(std::ifstream(stem + ".json"));
   const Checkpoint golden = load_checkpoint(stem + ".safetensors");
   int count = 0;

@@ -11,6 +11,7 @@
 #include "ode/solver_word.h"
 #include "ode/step.h"
 #include "tests/ode/problems.h"
+#include "tests/paths.h"
 
 using namespace slope;
 using namespace slope::ode;
@@ -18,7 +19,7 @@ using namespace slope::ode;
 namespace {
 
 nlohmann::json golden() {
-  std::ifstream file(SLOPE_SOURCE_DIR "/tests/golden/odes.json");
+  std::ifstream file(test::source_dir() + "/tests/golden/odes.json");
   return nlohmann::json::parse(file);
 }
 

@@ -13,6 +13,7 @@
 #include "core/ops.h"
 #include "nn/checkpoint.h"
 #include "nn/norm.h"
+#include "tests/paths.h"
 
 using namespace slope;
 using nlohmann::json;
@@ -331,7 +332,7 @@ struct Golden {
   std::map<std::string, Tensor> tensors;
 
   Golden() {
-    const std::string folder = std::string(SLOPE_SOURCE_DIR) + "/tests/golden/";
+    const std::string folder = test::source_dir() + "/tests/golden/";
     std::ifstream(folder + "ops.json") >> cases;
     for (const auto& named : nn::load_checkpoint(folder + "ops.safetensors").tensors) {
       tensors.emplace(named.name, named.tensor);
