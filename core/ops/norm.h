@@ -8,11 +8,6 @@
 
 namespace slope {
 
-Tensor activate(const Tensor& x, Activation activation);
-// "none", "relu", ...
-const char* name(Activation activation);
-Activation activation_named(const std::string& name);  // ValueError lists the names
-
 struct NormOptions {
   double epsilon = 1e-5;
   Activation activation = Activation::none;
