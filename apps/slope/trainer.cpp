@@ -40,21 +40,19 @@ bool read_number(const std::string& text, T& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// Takes out of metrics.csv what was written after the checkpoint (or was cut off while it was
-// written): those epochs come again.
-void cut_metrics(const std::filesystem::path& path, int64_t step) {
+constexpr const char* kMetricsHeader =
+    "epoch,step,seconds,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"
+    "nfe_forward,nfe_backward\n";
+
+// Writes the header of metrics.csv and, of what is there already, the epochs that the checkpoint
+// has finished. Others come again. A checkpoint may hold all steps of an epoch and yet stand before
+// its end, so epochs count, not steps; a line without its end was cut off while it was written.
+void start_metrics(const std::filesystem::path& path, int64_t finished_epochs) {
+  std::string kept = kMetricsHeader;
   std::ifstream in(path);
-  if (!in) return;
-  std::string line, kept;
-  std::getline(in, line);
-  const auto columns = std::count(line.begin(), line.end(), ',');
-  kept = line + "\n";
-  while (std::getline(in, line)) {
-    const size_t comma = line.find(',');
-    if (std::count(line.begin(), line.end(), ',') == columns &&
-        std::atoll(line.c_str() + comma + 1) <= step) {
-      kept += line + "\n";
-    }
+  for (std::string line; std::getline(in, line) && !in.eof();) {
+    const int64_t epoch = std::atoll(line.c_str());  // 0: the header
+    if (epoch > 0 && epoch <= finished_epochs) kept += line + "\n";
   }
   write_text(path, kept);
 }
@@ -182,13 +180,7 @@ void Trainer::end_epoch() {
   at_.best_accuracy = std::max(at_.best_accuracy, test.value());
   const double rate = schedule_->at(at_.step - 1, total_steps()).rate;
   const std::filesystem::path metrics = folder_ / "metrics.csv";
-  const bool fresh = !std::filesystem::exists(metrics);
   std::ofstream out(metrics, std::ios::app);
-  if (fresh) {
-    out << "epoch,step,seconds,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,nfe_"
-           "forward,"
-           "nfe_backward\n";
-  }
   out << formatted("%lld,%lld,%.3f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g\n",
                    static_cast<long long>(at_.epoch + 1), static_cast<long long>(at_.step),
                    at_.seconds, rate, at_.train_loss, train_accuracy, test.loss, test.value(),
@@ -231,7 +223,7 @@ void Trainer::save(const std::string& name) {
 bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_atomic_t& stop) {
   folder_ = folder;
   progress_ = std::make_unique<Progress>(settings_.quiet, (folder / "log.txt").string());
-  cut_metrics(folder / "metrics.csv", at_.step);
+  start_metrics(folder / "metrics.csv", at_.epoch);
   progress_->line(formatted(
       "%s: %lld parameters, %s, %lld training and %lld test samples, %lld steps, solver %s",
       model_->word().c_str(), static_cast<long long>(model_->parameter_count()),

@@ -8,15 +8,15 @@ using namespace slope::program_test;
 
 namespace {
 
-// Long enough to be stopped in the middle, checkpoints in the middle of epochs.
-const Arguments kTrain = {
-    "train",    "spheres-mlp", "--iterations",       "3000", "--optimizer", "adam", "--lr", "0.01",
-    "--solver", "rk4:2",       "--checkpoint-every", "7",    "--json"};
+// Long enough to be stopped in the middle. An epoch has 16 steps: checkpoints every 7 lie in the
+// middle of epochs, those every 16 after an epoch's last step but before its end.
+const Arguments kTrain = {"train", "spheres-mlp", "--iterations", "3000",     "--optimizer",
+                          "adam",  "--lr",        "0.01",         "--solver", "rk4:2"};
 const Arguments kResume = {"train", "--resume", "stopped", "--json"};
 
-Arguments into(const std::string& folder) {
+Arguments into(const std::string& folder, const char* checkpoint_every = "7") {
   Arguments a = kTrain;
-  a.insert(a.end(), {"--out", folder});
+  a.insert(a.end(), {"--checkpoint-every", checkpoint_every, "--json", "--out", folder});
   return a;
 }
 
@@ -84,19 +84,38 @@ TEST_CASE("resume: after Ctrl-C and SIGTERM a run ends as if it had not been sto
 }
 
 TEST_CASE("resume: a run that is killed has a whole checkpoint and goes on to the same bits") {
-  Folder here;
-  run(here, into("whole")).json();
-  Arguments next = into("stopped");
-  for (const int milliseconds : {0, 3, 11, 25}) {
-    Running running = started(here, next);
-    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
-    running.signal(SIGKILL);
-    running.wait();
-    REQUIRE(fs::exists(here / "stopped/model.safetensors"));
-    CHECK(!slope::nn::load_checkpoint(here / "stopped/model.safetensors").tensors.empty());
-    next = kResume;
+  for (const char* checkpoint_every : {"7", "16"}) {
+    CAPTURE(checkpoint_every);
+    Folder here;
+    run(here, into("whole", checkpoint_every)).json();
+    Arguments next = into("stopped", checkpoint_every);
+    for (const int milliseconds : {0, 3, 11, 25}) {
+      Running running = started(here, next);
+      std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+      running.signal(SIGKILL);
+      running.wait();
+      REQUIRE(fs::exists(here / "stopped/model.safetensors"));
+      CHECK(!slope::nn::load_checkpoint(here / "stopped/model.safetensors").tensors.empty());
+      next = kResume;
+    }
+    run(here, kResume).json();
+    check_same(here);
   }
-  run(here, kResume).json();
+}
+
+TEST_CASE("resume: a metrics file that lost its header, or its last line's end, is mended") {
+  Folder here;
+  const auto with_epochs = [](const char* epochs, const char* out) {
+    return Arguments{"train", "spheres-mlp", "--epochs", epochs, "--out", out, "--json"};
+  };
+  run(here, with_epochs("4", "whole")).json();
+  run(here, with_epochs("2", "stopped")).json();
+  const fs::path file = here / "stopped/metrics.csv";
+  const std::string text = read(file);
+  const size_t first = text.find('\n') + 1;
+  // Without the header, and with a third epoch that was cut off in the middle of a number.
+  std::ofstream(file) << text.substr(first) << text.substr(text.find("\n2,") + 1, 20);
+  run(here, {"train", "--resume", "stopped", "--epochs", "4", "--json"}).json();
   check_same(here);
 }
 
