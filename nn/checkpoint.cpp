@@ -258,7 +258,9 @@ void save_checkpoint(const std::filesystem::path& path, const std::vector<NamedT
                   {"data_offsets", {offset, end}}};
     offset = end;
   }
-  std::string header = json.dump();
+  // Bytes that are not UTF-8, say, of a path in the metadata, are replaced: a long run must not end
+  // here without its weights.
+  std::string header = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   header.resize((header.size() + 7) / 8 * 8, ' ');  // so that the values are aligned
 
   TemporaryFile file(path);

@@ -100,6 +100,14 @@ TEST_CASE("checkpoint: what is saved comes back to the bit") {
   CHECK_FALSE(c.find("unknown").defined());
 }
 
+TEST_CASE("checkpoint: metadata that is not UTF-8 does not lose the weights") {
+  const ScratchFolder folder;
+  save_checkpoint(folder / "a.safetensors", some_tensors(), {{"data", "b\xff"}});
+  const Checkpoint loaded = load_checkpoint(folder / "a.safetensors");
+  CHECK(loaded.tensors.size() == some_tensors().size());
+  CHECK(loaded.metadata.at("data") == "b\uFFFD");
+}
+
 TEST_CASE("checkpoint: the layout is that of the format") {
   const std::string bytes = valid_file();
   uint64_t length = 0;
