@@ -1,5 +1,7 @@
 #include "ode/field.h"
 
+#include "core/ops/movement.h"
+
 namespace slope::ode {
 
 Tensor Field::operator()(const Tensor& t, const Tensor& y) const {
@@ -16,9 +18,27 @@ Tensor Field::operator()(const Tensor& t, const Tensor& y) const {
   return k;
 }
 
+Field separable_field(const Halves& halves, const Tensors& context) {
+  Field field{.context = context, .evaluate = {}, .halves = halves};
+  field.evaluate = [halves](const Tensor& t, const Tensor& y, const Tensors& c) {
+    const int axis = halves.axis < 0 ? halves.axis + y.rank() : halves.axis;
+    const int64_t size = y.dim(axis);
+    const Tensor q = slice(y, axis, 0, size / 2), p = slice(y, axis, size / 2, size);
+    return concatenate({halves.position_slope(t, p, c), halves.momentum_slope(t, q, c)}, axis);
+  };
+  return field;
+}
+
 Field without_side_effects(const Field& field) {
   return {.context = field.context,
-          .evaluate = field.evaluate_again ? field.evaluate_again : field.evaluate};
+          .evaluate = field.evaluate_again ? field.evaluate_again : field.evaluate,
+          .halves = field.halves};
+}
+
+Field with_context(const Field& field, const Tensors& context) {
+  Field other = field;
+  other.context = context;
+  return other;
 }
 
 }  // namespace slope::ode

@@ -1,20 +1,62 @@
 #include "ode/finite.h"
 
 #include <cmath>
+#include <memory>
 
 #include "core/dispatch.h"
 #include "core/ops/pointwise.h"
 #include "core/ops/reduce.h"
 #include "ode/number_text.h"
-#include "ode/step.h"
+#include "ode/solution.h"
 
 namespace slope::ode {
 namespace {
 
-Step step_again(const Tableau& m, const Field& field, double t, double t1, const Tensor& y,
-                LastSlope last) {
-  const Tensor clock = step_clock(m, t, t1, y.dtype(), y.device());
-  return rk_step(m, without_side_effects(field), read_clock(clock), y, {}, last);
+// What a watched field has returned so far.
+struct Sighting {
+  int evaluations = 0;
+  std::string bad = {};  // the first value that is not finite, and where
+};
+
+// f, with a look at each value it returns.
+FieldFunction watched(const FieldFunction& f, const std::shared_ptr<Sighting>& seen) {
+  return [f, seen](const Tensor& t, const Tensor& y, const Tensors& context) {
+    const Tensor k = f(t, y, context);
+    ++seen->evaluations;
+    if (seen->bad.empty() && !all_finite(k)) {
+      bool nan = false;
+      for (double value : k.values()) nan = nan || std::isnan(value);
+      seen->bad = concat("the field returned ", nan ? "NaN" : "an infinite value",
+                         " at t = ", rounded_text(t.values()[0]), ", stage ", seen->evaluations);
+    }
+    return k;
+  };
+}
+
+Field watched(const Field& field, const std::shared_ptr<Sighting>& seen) {
+  Field f = without_side_effects(field);
+  f.evaluate = watched(f.evaluate, seen);
+  if (f.halves) {
+    f.halves->position_slope = watched(f.halves->position_slope, seen);
+    f.halves->momentum_slope = watched(f.halves->momentum_slope, seen);
+  }
+  return f;
+}
+
+Tensor upload(const std::vector<double>& values, const Tensor& y) {
+  return tensor(values, {static_cast<int64_t>(values.size())}, y.dtype(), y.device());
+}
+
+Stepped step_again(const Method& m, const Field& field, const Tensors& parameters,
+                   std::span<const double> before, double t1, const Tensors& state,
+                   bool with_error) {
+  Statistics not_counted;
+  return m->step({.field = field,
+                  .clock = upload(m->clock(before, t1).values, state[0]),
+                  .state = state,
+                  .parameters = parameters,
+                  .with_error = with_error,
+                  .statistics = &not_counted});
 }
 
 }  // namespace
@@ -24,35 +66,36 @@ bool all_finite(const Tensor& x) {
   return x.size() == 0 || min(is_finite(x)).item() == 1;
 }
 
-std::string blame(const Tableau& m, const Field& field, double t, double t1, const Tensor& y) {
+std::string blame(const Method& m, const Field& field, const Tensors& parameters,
+                  std::span<const double> before, double t1, const Tensors& state) {
   const MuteTapes quiet;
-  if (!all_finite(y)) return concat("the state at t = ", rounded_text(t), " is not finite");
-  const Step step = step_again(m, field, t, t1, y, LastSlope::evaluate);
+  const double t = before.back();
+  if (!all_finite(state[0])) {
+    return concat("the state at t = ", rounded_text(t), " is not finite");
+  }
+  const auto seen = std::make_shared<Sighting>();
+  step_again(m, watched(field, seen), parameters, before, t1, state, m.facts().has_error());
   const std::string where =
       concat(" of the step from t = ", rounded_text(t), " with h = ", rounded_text(t1 - t));
-  for (size_t i = 0; i < step.slopes.size(); ++i) {
-    if (all_finite(step.slopes[i])) continue;
-    bool nan = false;
-    for (double value : step.slopes[i].values()) nan = nan || std::isnan(value);
-    return concat("the field returned ", nan ? "NaN" : "an infinite value",
-                  " at t = ", rounded_text(m.c[i] == 1 ? t1 : t + m.c[i] * (t1 - t)), ", stage ",
-                  i + 1, where);
-  }
+  if (!seen->bad.empty()) return seen->bad + where;
   return concat("the state overflows at the end", where);
 }
 
-GoodPart good_part(const Tableau& m, const Field& field, const std::vector<double>& grid,
-                   const Tensor& y0) {
+GoodPart good_part(const Method& m, const Field& field, const Tensors& parameters,
+                   const std::vector<double>& grid, const Tensor& y0) {
   const MuteTapes quiet;
-  GoodPart good{.steps = 0, .y = y0, .reason = ""};
+  const Field again = without_side_effects(field);
+  const Tensor t0 = scalar(grid[0], y0.dtype(), y0.device());
+  GoodPart good{.steps = 0, .state = m->start(again, t0, y0, {}), .reason = ""};
   while (good.steps + 1 < grid.size()) {
-    const double t = grid[good.steps], t1 = grid[good.steps + 1];
-    const Tensor y1 = step_again(m, field, t, t1, good.y, LastSlope::leave_out).y1;
-    if (!all_finite(y1)) {
-      good.reason = blame(m, field, t, t1, good.y);
+    const auto before = std::span(grid).first(good.steps + 1);
+    const double t1 = grid[good.steps + 1];
+    const Stepped made = step_again(m, again, parameters, before, t1, good.state, false);
+    if (!made.failure.empty() || !all_finite(made.fresh[0])) {
+      good.reason = blame(m, field, parameters, before, t1, good.state);
       break;
     }
-    good.y = y1;
+    good.state = m->next(good.state, made.fresh);
     ++good.steps;
   }
   return good;

@@ -17,7 +17,7 @@ Solution differentiable(const Field& field, const Tensor& y0, const std::vector<
   }
   SolveOptions options{.plans = plans};
   if (watched_times.defined()) {
-    options.clock = watched_clock(solver.method, watched_times, times, y0.dtype());
+    options.clock = watched_clock(watched_times, times, y0.dtype());
   }
   return solve(field, y0, times, solver, options);
 }

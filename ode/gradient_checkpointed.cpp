@@ -6,81 +6,25 @@
 #include "autograd/functions.h"
 #include "core/ops/pointwise.h"
 #include "core/plan.h"
+#include "ode/gradient_step.h"
 #include "ode/gradient_times.h"
-#include "ode/stepper.h"
 
 namespace slope::ode {
 namespace {
 
-struct Wanted {
-  bool y = false, clock = false;
-  std::vector<bool> context;
-};
-
-// One step on a tape of its own.
-class RecordedStep {
- public:
-  RecordedStep(const Tableau& m, const FieldFunction& evaluate, const Tensor& clock,
-               const Tensor& y, const Tensors& context)
-      : clock_(clock.alias()), y_(y.alias()), context_(aliases(context)), tape_(watched()) {
-    const Field f{.context = context_, .evaluate = evaluate};
-    y1_ = rk_step(m, f, read_clock(clock_), y_, {}, LastSlope::leave_out).y1;
-    deaf_ = std::make_unique<Deafen>(tape_);
-  }
-  const Tensor& y1() const { return y1_; }
-
-  // in: the clock, y, the gradient of y1, and then what the gradients of y and of each context
-  // tensor start from (undefined: zero). Gradients of y, the clock and the context, as far as
-  // wanted. The sums go on from where they are; a step is never summed up first. So they have the
-  // bits of one tape over the whole solve.
-  Tensors gradient(const Wanted& wanted, const Tensors& in) {
-    Tensors xs, results = {y1_}, gradients = {in[2]};
-    const auto add = [&](const Tensor& x, const Tensor& start) {
-      xs.push_back(x);
-      results.push_back(x);
-      gradients.push_back(start);
-    };
-    if (wanted.y) add(y_, in[3]);
-    if (wanted.clock) add(clock_, {});
-    for (size_t i = 0; i < context_.size(); ++i) {
-      if (wanted.context[i]) add(context_[i], in[4 + i]);
-    }
-    return tape_.gradient(results, xs, gradients);
-  }
-
- private:
-  // Names of its own for this step: a tensor may stand in the context twice, or be a state too.
-  static Tensors aliases(const Tensors& xs) {
-    Tensors named;
-    for (const Tensor& x : xs) named.push_back(x.defined() ? x.alias() : x);
-    return named;
-  }
-  Tensors watched() const {
-    Tensors all = {clock_, y_};
-    for (const Tensor& x : context_) {
-      if (x.defined() && is_float(x.dtype())) all.push_back(x);
-    }
-    return all;
-  }
-
-  Tensor clock_, y_;
-  Tensors context_;
-  Tape tape_;
-  std::unique_ptr<Deafen> deaf_;
-  Tensor y1_;
-};
-
 // Everything the gradient of a checkpointed solve needs. Inputs of the solve as one list: y0, the
-// times if they are a tensor, then the context.
+// times if they are a tensor, the context, and the parameters of the method.
 struct Checkpoints {
-  Tableau method;
+  Method method;
   Field field;  // without context
   std::vector<double> times;
   bool times_given = false;  // as a tensor
+  std::optional<ErrorNormOptions> tolerance = {};
   StepPlans* plans = nullptr;
   std::vector<double> grid = {};
-  Tensors states = {};                      // at each time of the grid
+  std::vector<Tensors> states = {};         // at each time of the grid
   std::unique_ptr<RecordedStep> last = {};  // the last step of fixed ones: it need not run again
+  int64_t last_evaluations = 0;             // of the field, in that step
   std::shared_ptr<Statistics> statistics = {};
 
   size_t first_context() const { return times_given ? 2 : 1; }
@@ -89,21 +33,6 @@ struct Checkpoints {
     return static_cast<size_t>(found - grid.begin());
   }
 };
-
-// The gradient of one step, computing the step once more. See RecordedStep::gradient.
-StepFunction step_gradient(const Tableau& m, const Field& field, const Wanted& wanted) {
-  return [m, evaluate = field.evaluate, wanted](const Tensors& in, const Tensors& context) {
-    return RecordedStep(m, evaluate, in[0], in[1], context).gradient(wanted, in);
-  };
-}
-
-std::string gradient_key(const Tableau& m, const Wanted& wanted) {
-  std::string key = plan_key("gradient", m);
-  key += wanted.y ? 'y' : '-';
-  key += wanted.clock ? 't' : '-';
-  for (bool w : wanted.context) key += w ? 'w' : '-';
-  return key;
-}
 
 // From the last step to the first, each computed once more from the state before it.
 Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
@@ -116,51 +45,50 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
     g = g.defined() ? g + v.cotangents[i] : v.cotangents[i];
   }
 
-  Wanted wanted{.y = true, .clock = c.times_given && v.wanted[1], .context = {}};
+  Wanted wanted{.clock = c.times_given && v.wanted[1]};
   for (size_t i = c.first_context(); i < v.wanted.size(); ++i) {
     wanted.context.push_back(v.wanted[i]);
   }
-  const bool any_context =
-      std::find(wanted.context.begin(), wanted.context.end(), true) != wanted.context.end();
-  const bool replay = c.plans && !capturing() && !tape_listens();
-  StepFunction function = step_gradient(c.method, c.field, wanted);
-  std::string key = gradient_key(c.method, wanted);
+  StepGradients gradients(c.method, c.field, context, c.tolerance, c.plans, *c.statistics);
+  TimeGradients dtimes(c.times);
+  const bool starts = steps > 0 && c.method->start_evaluations(false) > 0;
+  const bool wanted_at_start = v.wanted[0] || wanted.any_context() || wanted.clock;
 
-  Tensor dy = arriving[steps];
-  Tensors dcontext(context.size());
-  TimeGradients dtimes(c.method, c.times);
+  Flow flow{.state = {arriving[steps]}, .context = Tensors(context.size()), .clock = {}};
+  const auto flows = [&] {
+    return std::any_of(flow.state.begin(), flow.state.end(),
+                       [](const Tensor& x) { return x.defined(); });
+  };
   for (size_t n = steps; n-- > 0;) {
-    if (!dy.defined()) {  // nothing flows into later states
-      dy = arriving[n];
+    if (!flows()) {  // nothing flows into later states
+      flow.state = {arriving[n]};
       continue;
     }
-    if (n == 0 && !v.wanted[0]) {
-      if (!any_context && !wanted.clock) break;
-      wanted.y = false;
-      function = step_gradient(c.method, c.field, wanted);
-      key = gradient_key(c.method, wanted);
+    if (n == 0 && !starts && !v.wanted[0]) {
+      if (!wanted_at_start) break;
+      wanted.state = false;
     }
-    const Tensor clock = step_clock(c.method, c.grid[n], c.grid[n + 1], dy.dtype(), dy.device());
-    Tensors inputs = {clock, c.states[n], dy, wanted.y ? arriving[n] : Tensor()};
-    inputs.insert(inputs.end(), dcontext.begin(), dcontext.end());
-    const bool recorded = c.last && n + 1 == steps;
-    const Tensors out = recorded ? c.last->gradient(wanted, inputs)
-                        : replay ? c.plans->run(key, function, inputs, context)
-                                 : function(inputs, context);
-    c.statistics->evaluations_backward += evaluations_of_advance(c.method);
-
-    size_t next = 0;
-    dy = wanted.y ? out[next++] : Tensor();
-    if (wanted.clock) dtimes.add(c.grid[n], c.grid[n + 1], out[next++]);
-    for (size_t i = 0; i < dcontext.size(); ++i) {
-      if (wanted.context[i]) dcontext[i] = out[next++];
+    const Clock clock = c.method->clock(std::span(c.grid).first(n + 1), c.grid[n + 1]);
+    const Tensor from_output = wanted.state ? arriving[n] : Tensor();
+    if (c.last && n + 1 == steps) {
+      flow = c.last->gradient(wanted, flow, from_output);
+      c.statistics->evaluations_backward += c.last_evaluations;
+    } else {
+      flow = gradients.step(clock, c.states[n], wanted, flow, from_output);
     }
+    if (wanted.clock) dtimes.add(clock, flow.clock);
+  }
+  if (starts && flows() && wanted_at_start) {
+    wanted.state = v.wanted[0];
+    flow = gradients.start(c.grid[0], c.states[0][0], wanted, flow, {});
+    if (wanted.clock) dtimes.add(clock_at(c.grid[0]), flow.clock);
   }
 
-  const auto kept = [&](const Tensor& x) { return replay && x.defined() ? x.clone() : x; };
-  Tensors d = {kept(dy)};
-  if (c.times_given) d.push_back(wanted.clock ? dtimes.result(v.inputs[1], c.states[0]) : Tensor());
-  for (const Tensor& x : dcontext) d.push_back(kept(x));
+  Tensors d = {flow.state.empty() ? Tensor() : gradients.kept(flow.state[0])};
+  if (c.times_given) {
+    d.push_back(wanted.clock ? dtimes.result(v.inputs[1], c.states[0][0]) : Tensor());
+  }
+  for (const Tensor& x : flow.context) d.push_back(gradients.kept(x));
   return d;
 }
 
@@ -171,12 +99,13 @@ Tensors record_again(const Checkpoints& c, const CustomVjp& v) {
     if (v.wanted[i]) xs.push_back(v.inputs[i]);
   }
   const auto again = [&](const Tensors&) {
-    Field f = c.field;
-    f.context.assign(v.inputs.begin() + static_cast<int64_t>(c.first_context()), v.inputs.end());
-    SolveOptions options;
-    if (c.times_given) {
-      options.clock = watched_clock(c.method, v.inputs[1], c.times, v.inputs[0].dtype());
-    }
+    const Tensors context(v.inputs.begin() + static_cast<int64_t>(c.first_context()),
+                          v.inputs.end());
+    const FieldCode code(c.field);
+    const Tensors parameters = code.parameters(context);
+    const Field f = code.field(context);
+    SolveOptions options{.parameters = &parameters};
+    if (c.times_given) options.clock = watched_clock(v.inputs[1], c.times, v.inputs[0].dtype());
     const Solver fixed{.method = c.method, .stepping = StepGrid{c.grid}};
     const Solution s = solve(f, v.inputs[0], c.times, fixed, options);
     return Tensors(s.ys.begin() + 1, s.ys.end());
@@ -196,13 +125,18 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
   if (!tape_listens()) return solve(field, y0, times, solver, {.plans = plans});
   auto c = std::make_shared<Checkpoints>(
       Checkpoints{.method = solver.method, .field = without_side_effects(field), .times = {}});
-  c->field.context.clear();
+  for (Tensor& x : c->field.context) x = {};  // only their number counts
   c->times_given = watched_times.defined();
+  if (const auto* how = std::get_if<Adaptive>(&solver.stepping)) {
+    c->tolerance = {.atol = how->atol, .rtol = how->rtol};
+  }
   if (!field.evaluate_again) c->plans = plans;
 
   Tensors inputs = {y0};
   if (c->times_given) inputs.push_back(watched_times);
-  inputs.insert(inputs.end(), field.context.begin(), field.context.end());
+  const Tensors parameters = solver.method->parameters(y0.dtype(), y0.device());
+  const Tensors context = joined(field.context, parameters);
+  inputs.insert(inputs.end(), context.begin(), context.end());
 
   Solution solution;
   const auto forward = [&](const Tensors&) {
@@ -210,16 +144,23 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
     if (plans && plans->first_gradient()) {
       without_side_effects(field)(scalar(times[0], y0.dtype(), y0.device()), y0);
     }
-    SolveOptions options{.plans = plans, .keep_states = true};
-    if (!c->plans || capturing()) {
-      options.last_step = [&](double t, double t1, const Tensor& y) {
-        const Tensor clock = step_clock(solver.method, t, t1, y.dtype(), y.device());
-        c->last =
-            std::make_unique<RecordedStep>(solver.method, field.evaluate, clock, y, field.context);
-        return c->last->y1();
+    SolveOptions options{.plans = plans, .keep_states = true, .parameters = &parameters};
+    Statistics in_last;  // what a last step that counts for itself has needed
+    if (!c->plans || !solver.method->replayable() || capturing()) {
+      options.last_step = [&](std::span<const double> before, double t1, const Tensors& state) {
+        const std::vector<double> clock = solver.method->clock(before, t1).values;
+        c->last = std::make_unique<RecordedStep>(
+            step_of(solver.method, {}, &in_last), FieldCode(field),
+            tensor(clock, {static_cast<int64_t>(clock.size())}, y0.dtype(), y0.device()), state,
+            context);
+        c->last_evaluations = solver.method->replayable()
+                                  ? solver.method->step_evaluations(state.size(), false, false)
+                                  : in_last.evaluations;
+        return c->last->reached();
       };
     }
     solution = solve(field, y0, times, solver, options);
+    *solution.statistics += in_last;
     if (solution.status != Status::success) c->last.reset();  // it is no longer among the steps
     c->times = solution.times;
     c->grid = std::move(solution.grid);
@@ -236,7 +177,7 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
   try {
     const Tensors ys = custom("solve", inputs, forward, rule);
     std::copy(ys.begin(), ys.end(), solution.ys.begin() + 1);
-    if (solution.status == Status::success) solution.y = solution.ys.back();
+    if (solution.status == Status::success) solution.y = solution.state[0] = solution.ys.back();
   } catch (const LeakError& leak) {
     throw ValueError(concat("solve: the field uses a watched tensor ", leak.tensor,
                             " that is not in its context, so its gradient would be lost. Add it: "

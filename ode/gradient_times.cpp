@@ -1,64 +1,76 @@
 #include "ode/gradient_times.h"
 
+#include <map>
+
 #include "autograd/functions.h"
 #include "core/ops/movement.h"
 #include "core/ops/pointwise.h"
 #include "core/ops/reduce.h"
-#include "ode/step.h"
 
 namespace slope::ode {
+namespace {
 
-ClockWeights clock_weights(const Tableau& m, const std::vector<double>& times, double t, double t1,
-                           Dtype dtype, Device device) {
-  const double direction = times.back() < times.front() ? -1 : 1;
-  ClockWeights w;
-  while (w.interval + 2 < times.size() && (times[w.interval + 1] - t) * direction <= 0)
-    ++w.interval;
-  const double begin = times[w.interval], span = times[w.interval + 1] - begin;
-  std::vector<double> to = {(t1 - t) / span};
-  for (double c : m.c) to.push_back((t + c * (t1 - t) - begin) / span);
-  std::vector<double> from = {-to[0]};
-  for (size_t i = 1; i < to.size(); ++i) from.push_back(1 - to[i]);
-  const Shape shape = {static_cast<int64_t>(to.size())};
-  w.from = tensor(from, shape, dtype, device);
-  w.to = tensor(to, shape, dtype, device);
-  return w;
+Tensor upload(const std::vector<double>& values, Dtype dtype, Device device) {
+  return tensor(values, {static_cast<int64_t>(values.size())}, dtype, device);
 }
 
-std::function<Tensor(double, double)> watched_clock(const Tableau& m, const Tensor& times,
-                                                    const std::vector<double>& values,
-                                                    Dtype dtype) {
-  return [=](double t, double t1) {
-    const ClockWeights w = clock_weights(m, values, t, t1, dtype, times.device());
-    const auto j = static_cast<int64_t>(w.interval);
-    const Tensor interval = slice(times, 0, j, j + 2);
+}  // namespace
+
+std::vector<ClockWeight> clock_weights(const Clock& clock, const std::vector<double>& times) {
+  const double direction = times.back() < times.front() ? -1 : 1;
+  std::map<size_t, std::vector<double>> sums;
+  const auto add = [&](size_t j, double share, const std::vector<double>& slopes) {
+    std::vector<double>& sum = sums[j];
+    sum.resize(slopes.size());
+    for (size_t i = 0; i < slopes.size(); ++i) sum[i] += share * slopes[i];
+  };
+  for (size_t k = 0; k < clock.times.size(); ++k) {
+    // T_j <= t < T_(j+1), where t is a fixed fraction of the way; the last of equal times counts.
+    const double t = clock.times[k];
+    size_t j = 0;
+    while (j + 2 < times.size() && (times[j + 1] - t) * direction <= 0) ++j;
+    const double fraction = t == times[j] ? 0 : (t - times[j]) / (times[j + 1] - times[j]);
+    if (fraction != 1) add(j, 1 - fraction, clock.slopes[k]);
+    if (fraction != 0) add(j + 1, fraction, clock.slopes[k]);
+  }
+  std::vector<ClockWeight> all;
+  for (auto& [j, weights] : sums) all.push_back({j, std::move(weights)});
+  return all;
+}
+
+std::function<Tensor(const Clock&)> watched_clock(const Tensor& times,
+                                                  const std::vector<double>& values, Dtype dtype) {
+  return [=](const Clock& clock) {
     const auto forward = [&](const Tensors&) {
-      return Tensors{step_clock(m, t, t1, dtype, times.device())};
+      return Tensors{upload(clock.values, dtype, times.device())};
     };
-    return custom("step clock", {interval}, forward, [w](const CustomVjp& v) {
+    const auto rule = [weights = clock_weights(clock, values),
+                       count = values.size()](const CustomVjp& v) {
       const Tensor& g = v.cotangents[0];
-      return Tensors{cast(stack({sum(g * w.from), sum(g * w.to)}), v.inputs[0].dtype())};
-    })[0];
+      Tensors d(count, zeros({}, g.dtype(), g.device()));
+      for (const ClockWeight& w : weights) {
+        d[w.time] = sum(g * upload(w.weights, g.dtype(), g.device()));
+      }
+      return Tensors{cast(stack(d), v.inputs[0].dtype())};
+    };
+    return custom("clock", {times}, forward, rule)[0];
   };
 }
 
-TimeGradients::TimeGradients(const Tableau& m, const std::vector<double>& times)
-    : method_(m), times_(times), sums_(times.size()) {}
+TimeGradients::TimeGradients(const std::vector<double>& times)
+    : times_(times), sums_(times.size()) {}
 
-void TimeGradients::add(double t, double t1, const Tensor& g) {
-  const ClockWeights w = clock_weights(method_, times_, t, t1, g.dtype(), g.device());
-  accumulate(w.interval, sum(g * w.from));
-  accumulate(w.interval + 1, sum(g * w.to));
+void TimeGradients::add(const Clock& clock, const Tensor& g) {
+  for (const ClockWeight& w : clock_weights(clock, times_)) {
+    const Tensor d = sum(g * upload(w.weights, g.dtype(), g.device()));
+    sums_[w.time] = sums_[w.time].defined() ? sums_[w.time] + d : d;
+  }
 }
 
 Tensor TimeGradients::result(const Tensor& times, const Tensor& y) const {
   Tensors all;
   for (const Tensor& s : sums_) all.push_back(s.defined() ? s : zeros({}, y.dtype(), y.device()));
   return cast(stack(all), times.dtype());
-}
-
-void TimeGradients::accumulate(size_t i, const Tensor& d) {
-  sums_[i] = sums_[i].defined() ? sums_[i] + d : d;
 }
 
 }  // namespace slope::ode

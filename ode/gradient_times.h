@@ -6,37 +6,34 @@
 #include <vector>
 
 #include "core/tensor.h"
-#include "ode/tableau.h"
+#include "ode/scheme.h"
 
 namespace slope::ode {
 
-// A step between T_j and T_(j+1), as its clock (step.h) would follow from them.
-struct ClockWeights {
-  size_t interval = 0;  // j
-  Tensor from, to;      // (1 + s) each: clock = from * T_j + to * T_(j+1)
+// How a clock would follow from one of the output times.
+struct ClockWeight {
+  size_t time = 0;              // j
+  std::vector<double> weights;  // d clock[i] / d T_j
 };
-ClockWeights clock_weights(const Tableau& m, const std::vector<double>& times, double t, double t1,
-                           Dtype dtype, Device device);
+// For all output times that it follows from, the earliest first. times: T, all steps between them.
+std::vector<ClockWeight> clock_weights(const Clock& clock, const std::vector<double>& times);
 
 // Clocks with the values of the plain solve, on the tapes that listen to `times`: (T), whose values
 // are `values`. dtype: of the states.
-std::function<Tensor(double t, double t1)> watched_clock(const Tableau& m, const Tensor& times,
-                                                         const std::vector<double>& values,
-                                                         Dtype dtype);
+std::function<Tensor(const Clock& clock)> watched_clock(const Tensor& times,
+                                                        const std::vector<double>& values,
+                                                        Dtype dtype);
 
 // Adds the gradients of clocks up to those of the times.
 class TimeGradients {
  public:
-  TimeGradients(const Tableau& m, const std::vector<double>& times);
-  // g: the gradient of the clock of the step from t to t1, (1 + s)
-  void add(double t, double t1, const Tensor& g);
+  explicit TimeGradients(const std::vector<double>& times);
+  // g: the gradient of the clock, (Clock::values)
+  void add(const Clock& clock, const Tensor& g);
   // (T), like times; y: a state
   Tensor result(const Tensor& times, const Tensor& y) const;
 
  private:
-  void accumulate(size_t i, const Tensor& d);
-
-  const Tableau& method_;
   const std::vector<double>& times_;
   Tensors sums_;
 };

@@ -304,7 +304,11 @@ MethodName canonical_method(const std::string& name) {
   throw_unknown(name);
 }
 
-Tableau method(const std::string& name, const MethodParameters& parameters) {
+Method method(const std::string& name, const MethodParameters& parameters) {
+  return tableau(name, parameters);
+}
+
+Tableau tableau(const std::string& name, const MethodParameters& parameters) {
   const std::string known = canonical_method(name).name;
   if (parameters.empty()) {
     for (const TableauText& m : kMethods) {

@@ -1,4 +1,4 @@
-// The methods by name: every explicit Runge-Kutta method of slope, as data.
+// The methods by name, and every explicit Runge-Kutta method of slope as data.
 #pragma once
 
 #include <span>
@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "ode/tableau.h"
+#include "ode/scheme.h"
 
 namespace slope::ode {
 
@@ -17,7 +17,9 @@ using MethodParameters = std::vector<std::pair<std::string, double>>;
 // family: rk2 {u}, rk3 {u, v}, rk4 {u1}, {u2}, {u3} or {u, v}. Bare rk2 has u = 1/2; bare rk4 is
 // the classical method. Errors: an unknown name (the nearest one is offered), parameters the family
 // does not have, singular parameters.
-Tableau method(const std::string& name, const MethodParameters& parameters = {});
+Method method(const std::string& name, const MethodParameters& parameters = {});
+// The same for Runge-Kutta methods. Other names: ValueError.
+Tableau tableau(const std::string& name, const MethodParameters& parameters = {});
 
 // slope's own name for a method, and whether that name or alias means adaptive steps by default.
 struct MethodName {
@@ -26,7 +28,8 @@ struct MethodName {
 };
 MethodName canonical_method(const std::string& name);
 
-// All methods without parameters, lowest order first within fixed and adaptive ones.
+// The explicit Runge-Kutta methods without parameters, lowest order first within fixed and adaptive
+// ones.
 std::vector<Tableau> explicit_methods();
 // One member of each family, for lists and tests.
 std::vector<Tableau> family_examples();

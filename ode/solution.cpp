@@ -14,8 +14,18 @@ const char* name(Status status) {
       return "step_size_underflow";
     case Status::not_finite:
       return "not_finite";
+    case Status::not_converged:
+      return "not_converged";
   }
   return "?";
+}
+
+Statistics& Statistics::operator+=(const Statistics& more) {
+  evaluations += more.evaluations;
+  evaluations_backward += more.evaluations_backward;
+  accepted += more.accepted;
+  rejected += more.rejected;
+  return *this;
 }
 
 const Solution& Solution::or_throw() const {
@@ -23,12 +33,13 @@ const Solution& Solution::or_throw() const {
   return *this;
 }
 
-void Solution::cut(size_t steps, const Tensor& last) {
+void Solution::cut(size_t steps, const Tensors& last) {
   statistics->accepted = static_cast<int64_t>(steps);
   grid.resize(steps + 1);
   if (states.size() > grid.size()) states.resize(grid.size());
   t = grid.back();
-  y = last;
+  state = last;
+  y = last[0];
   const auto reached = [&](double time) {
     return std::find(grid.begin(), grid.end(), time) != grid.end();
   };

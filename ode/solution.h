@@ -15,6 +15,7 @@ enum class Status {
   step_limit,           // the budget of attempts is used up
   step_size_underflow,  // no step is small enough for the tolerance
   not_finite,           // the state or the field is NaN or infinite
+  not_converged,        // the equations of an implicit step could not be solved
 };
 const char* name(Status status);  // as written here
 
@@ -24,6 +25,8 @@ struct Statistics {
   int64_t evaluations_backward = 0;  // gradients of the field that its gradient has taken
   int64_t accepted = 0;
   int64_t rejected = 0;
+
+  Statistics& operator+=(const Statistics& more);
 };
 
 struct Solution {
@@ -33,15 +36,16 @@ struct Solution {
   Tensors ys = {};                 // the state at each of them
   double t = 0;                    // the last good state, and its time
   Tensor y = {};
-  std::vector<double> grid = {};  // t0 and the end of each accepted step, as a StepGrid wants it
-  Tensors states = {};            // the state at each time of the grid, if asked for
-  double next_step = 0;           // what an adaptive solve would try next: first_step to go on
+  Tensors state = {};                // y, and what the method carries beside it (scheme.h)
+  std::vector<double> grid = {};     // t0 and the end of each accepted step, as a StepGrid wants it
+  std::vector<Tensors> states = {};  // like `state`, at each time of the grid, if asked for
+  double next_step = 0;              // what an adaptive solve would try next: first_step to go on
   std::shared_ptr<Statistics> statistics = std::make_shared<Statistics>();  // gradients add to it
 
   // Itself; throws SolveError with the message unless the status is success.
   const Solution& or_throw() const;
-  // Takes back all but the first `steps` accepted steps. y: the state after them.
-  void cut(size_t steps, const Tensor& y);
+  // Takes back all but the first `steps` accepted steps. state: after them.
+  void cut(size_t steps, const Tensors& state);
 };
 
 }  // namespace slope::ode

@@ -21,15 +21,16 @@ struct Solving {
   Stepper& step;
   Solution& result;
 
-  // The state y at time t: the start, or the end of an accepted step.
-  void reach(double t, const Tensor& y) {
+  // The state at time t: the start, or the end of an accepted step.
+  void reach(double t, const Tensors& state) {
     result.t = t;
-    result.y = y;
+    result.y = state[0];
+    result.state = state;
     result.grid.push_back(t);
-    if (options.keep_states) result.states.push_back(y);
+    if (options.keep_states) result.states.push_back(state);
     while (result.ys.size() < times.size() && times[result.ys.size()] == t) {
       result.times.push_back(t);
-      result.ys.push_back(y);
+      result.ys.push_back(state[0]);
     }
   }
 
@@ -43,43 +44,56 @@ struct Solving {
 
   void fixed();
   void adaptive(const Adaptive& how);
-  void stuck(const Adaptive& how, double h, double tried, double error);
+  void stuck(const Adaptive& how, double h, double tried, double error, const std::string& failure);
 };
 
 void Solving::fixed() {
   const std::vector<double> grid = step_grid(solver.stepping, times);
   const Tensor y0 = result.y;
-  Tensor y = y0;
+  reach(grid[0], step.start(grid[0], y0));
   for (size_t n = 0; n + 1 < grid.size(); ++n) {
-    y = step.advance(grid[n], grid[n + 1], y, n + 2 == grid.size());
-    const bool lasting = options.keep_states || times[result.ys.size()] == grid[n + 1];
-    if (lasting) y = step.kept(y);
+    const double t1 = grid[n + 1];
+    const Reached made =
+        step.advance({.before = std::span(grid).first(n + 1),
+                      .t1 = t1,
+                      .last = n + 2 == grid.size(),
+                      .lasting = options.keep_states || times[result.ys.size()] == t1},
+                     result.state);
+    if (!made.failure.empty()) {
+      return fail(Status::not_converged,
+                  concat(made.failure, " in the step from t = ", rounded_text(grid[n]),
+                         " with h = ", rounded_text(t1 - grid[n])),
+                  "Try smaller steps.");
+    }
     ++result.statistics->accepted;
-    reach(grid[n + 1], y);
+    reach(t1, made.state);
   }
-  if (capturing() || all_finite(y)) return;
-  const GoodPart good = good_part(solver.method, field, grid, y0);
-  result.cut(good.steps, good.y);
+  if (capturing() || all_finite(result.y)) return;
+  const GoodPart good = good_part(solver.method, field, step.parameters(), grid, y0);
+  result.cut(good.steps, good.state);
   fail(Status::not_finite, good.reason, "Try smaller steps.");
 }
 
 void Solving::adaptive(const Adaptive& how) {
   const double end = times.back(), direction = end < times.front() ? -1 : 1;
   const ErrorNormOptions norm{.atol = how.atol, .rtol = how.rtol};
-  Controller controller(how.controller, solver.method.order);
+  const int order = solver.method.facts().order;
+  Controller controller(how.controller, order);
   Statistics& count = *result.statistics;
 
-  Tensor k = step.kept(step.slope(result.t, result.y));
+  Tensor k = step.kept(step.slope(result.t, result.y));  // f(t, y)
   double h = how.first_step;
-  if (h == 0) h = initial_step(step, result.t, result.y, k, direction, norm, solver.method.order);
+  if (h == 0) h = initial_step(step, result.t, result.y, k, direction, norm, order);
+  reach(result.t, step.start(result.t, result.y, k));
   double error = 0, tried = 0;
+  std::string failure;  // of the last attempt
   while (result.t != end) {
     const double t = result.t;
     // Below this, t + h has lost most digits of h.
     const double least = 8 * std::numeric_limits<double>::epsilon() *
                          std::max(std::abs(t), std::abs(end - times.front()));
     h = std::clamp(h, how.min_step, how.max_step);
-    if (!(h > least)) return stuck(how, h, tried, error);
+    if (!(h > least)) return stuck(how, h, tried, error, failure);
     if (count.accepted + count.rejected >= how.max_steps) {
       return fail(Status::step_limit,
                   concat("the budget of ", how.max_steps, " steps ended at t = ", rounded_text(t)),
@@ -92,19 +106,20 @@ void Solving::adaptive(const Adaptive& how) {
     const bool cut = h >= std::abs(target - t) * (1 - 1e-14);
     const double t1 = cut ? target : t + direction * h;
     tried = std::abs(t1 - t);
-    const Stepper::Attempt attempt = step.attempt(t, t1, result.y, k);
+    const Stepper::Attempt attempt = step.attempt(result.grid, t1, result.state, k);
     error = attempt.error;
     const double next = tried * controller.factor(error);
     if (Controller::accept(error) || (tried <= how.min_step && std::isfinite(error))) {
       ++count.accepted;
-      reach(t1, step.kept(attempt.y1));
-      if (t1 != end) {
+      reach(t1, step.accepted(result.state, attempt));
+      if (t1 != end && solver.method->begins_with_slope()) {
         k = attempt.k_last.defined() ? attempt.k_last : step.slope(t1, result.y);
         k = step.kept(k);
       }
       h = cut ? std::max(h, next) : next;  // a step cut short says little about those after it
     } else {
       ++count.rejected;
+      failure = attempt.failure;
       h = std::isfinite(error) || all_finite(k) ? next : NAN;  // from a bad slope no step succeeds
     }
   }
@@ -112,11 +127,20 @@ void Solving::adaptive(const Adaptive& how) {
 }
 
 // The step size h is nothing, or NaN. tried: the size of the last attempt, 0 before the first.
-void Solving::stuck(const Adaptive& how, double h, double tried, double error) {
+void Solving::stuck(const Adaptive& how, double h, double tried, double error,
+                    const std::string& failure) {
   const double t = result.t, direction = times.back() < times.front() ? -1 : 1;
+  if (!failure.empty() && std::isfinite(h)) {
+    return fail(
+        Status::not_converged,
+        concat(failure, " in steps of ", rounded_text(tried), " from t = ", rounded_text(t)),
+        concat("The last good state is at t = ", rounded_text(t), "."));
+  }
   if (!std::isfinite(error) || !std::isfinite(h)) {
     const double size = tried > 0 ? tried : 1e-6 * std::abs(times.back() - t);
-    return fail(Status::not_finite, blame(solver.method, field, t, t + direction * size, result.y),
+    return fail(Status::not_finite,
+                blame(solver.method, field, step.parameters(), result.grid, t + direction * size,
+                      result.state),
                 concat("The last good state is at t = ", rounded_text(t), "."));
   }
   fail(Status::step_size_underflow,
@@ -125,7 +149,8 @@ void Solving::stuck(const Adaptive& how, double h, double tried, double error) {
        concat("The problem may be stiff. Raise rtol (now ", number_text(how.rtol), ")."));
 }
 
-void check_arguments(const Tensor& y0, const std::vector<double>& times, const Solver& solver) {
+void check_arguments(const Field& field, const Tensor& y0, const std::vector<double>& times,
+                     const Solver& solver) {
   if (!is_float(y0.dtype())) {
     throw DtypeError(concat("solve: y0 ", describe(y0),
                             " must be float32 or float64. Write cast(y0, Dtype::f32)."));
@@ -139,6 +164,7 @@ void check_arguments(const Tensor& y0, const std::vector<double>& times, const S
                             " is ", number_text(times[i]), "."));
   }
   check_stepping(solver);
+  solver.method->check(field, y0);
   if (std::holds_alternative<Adaptive>(solver.stepping) && capturing()) {
     throw PlanError(
         concat("solve: adaptive steps depend on values of the device, which a captured "
@@ -151,16 +177,19 @@ void check_arguments(const Tensor& y0, const std::vector<double>& times, const S
 
 Solution solve(const Field& field, const Tensor& y0, const std::vector<double>& times,
                const Solver& solver, const SolveOptions& options) {
-  check_arguments(y0, times, solver);
+  check_arguments(field, y0, times, solver);
   Solution result;
-  ErrorNormOptions norm;
+  std::optional<ErrorNormOptions> tolerance;
   const auto* how = std::get_if<Adaptive>(&solver.stepping);
-  if (how) norm = {.atol = how->atol, .rtol = how->rtol};
-  Stepper step(solver.method, field, y0, norm, options, *result.statistics);
+  if (how) tolerance = {.atol = how->atol, .rtol = how->rtol};
+  Stepper step(solver.method, field, y0, tolerance, options, *result.statistics);
   Solving solving{field, times, solver, options, step, result};
-  solving.reach(times.front(), y0);
+  result.t = times.front();
+  result.y = y0;
   if (times.back() == times.front() || y0.size() == 0) {
-    while (result.ys.size() < times.size()) solving.reach(times[result.ys.size()], y0);
+    for (double t : times) {
+      if (result.grid.empty() || t != result.t) solving.reach(t, {y0});
+    }
   } else if (how) {
     solving.adaptive(*how);
   } else {

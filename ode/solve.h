@@ -14,10 +14,14 @@ namespace slope::ode {
 struct SolveOptions {
   StepPlans* plans = nullptr;  // replay steps from here; null: compute them eagerly
   bool keep_states = false;    // fill Solution::states
-  // The clock of a step from t to t1 (step.h), for times that carry a gradient.
-  std::function<Tensor(double t, double t1)> clock = {};
-  // Makes the last of fixed steps, y at t1 from y at t, for a gradient that records it.
-  std::function<Tensor(double t, double t1, const Tensor& y)> last_step = {};
+  // Uploads the clock of a step, for times that carry a gradient.
+  std::function<Tensor(const Clock& clock)> clock = {};
+  // Makes the last of fixed steps, for a gradient that records it. before: the ends of all steps so
+  // far, state: at the last of them.
+  std::function<Reached(std::span<const double> before, double t1, const Tensors& state)>
+      last_step = {};
+  // Scheme::parameters, if they have been made already.
+  const Tensors* parameters = nullptr;
 };
 
 // y0: any shape, float32 or float64. times: t0 first, rising or falling; every output time ends a

@@ -46,10 +46,13 @@ void hit(std::vector<double>& grid, double time) {
 }  // namespace
 
 void check_stepping(const Solver& solver) {
+  if (!solver.method.defined()) {
+    throw ValueError("solve: the solver has no method. Write Solver{.method = method(\"rk4\")}.");
+  }
   const auto* how = std::get_if<Adaptive>(&solver.stepping);
   if (!how) return;
-  if (!solver.method.has_error()) {
-    throw ValueError(concat("solve: ", solver.method.name,
+  if (!solver.method.facts().has_error()) {
+    throw ValueError(concat("solve: ", solver.method.name(),
                             " has no error estimate, so it cannot choose its steps. Give it a "
                             "number of steps."));
   }

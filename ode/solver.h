@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ode/controller.h"
-#include "ode/tableau.h"
+#include "ode/scheme.h"
 
 namespace slope::ode {
 
@@ -36,12 +36,12 @@ struct Adaptive {
 using Stepping = std::variant<Steps, StepSize, StepGrid, Adaptive>;
 
 struct Solver {
-  Tableau method;
+  Method method;
   Stepping stepping = Steps{};
 };
 
-// Throws ValueError for adaptive steps without error estimate, and for tolerances or limits that
-// are not positive.
+// Throws ValueError without a method, for adaptive steps without error estimate, and for tolerances
+// or limits that are not positive.
 void check_stepping(const Solver& solver);
 
 // The ends of all steps of a solver with fixed steps that is asked for the state at `times`

@@ -110,11 +110,11 @@ Solver parse_solver(const std::string& word) {
   }
 
   auto* adaptive = std::get_if<Adaptive>(&solver.stepping);
-  if (adaptive && !solver.method.has_error()) {
-    refuse(word, concat(solver.method.name,
+  if (adaptive && !solver.method.facts().has_error()) {
+    refuse(word, concat(solver.method.name(),
                         " has no error estimate, so it cannot choose its steps. "
                         "Write ",
-                        solver.method.name, ":8, or take dopri5@1e-3."));
+                        solver.method.name(), ":8, or take dopri5@1e-3."));
   }
   if (tilde != std::string::npos) {
     if (!adaptive) refuse(word, "a controller is for adaptive steps, as in dopri5@1e-3~pi.");
@@ -124,7 +124,7 @@ Solver parse_solver(const std::string& word) {
 }
 
 std::string solver_word(const Solver& solver) {
-  const std::string& name = solver.method.name;
+  const std::string& name = solver.method.name();
   if (const auto* steps = std::get_if<Steps>(&solver.stepping)) {
     return concat(name, ":", steps->count);
   }

@@ -5,10 +5,15 @@
 
 namespace slope::ode {
 
-Tensor step_clock(const Tableau& m, double t, double t1, Dtype dtype, Device device) {
+std::vector<double> step_times(const Tableau& m, double t, double t1) {
   const double h = t1 - t;
-  std::vector<double> clock = {h};
-  for (double c : m.c) clock.push_back(c == 1 ? t1 : t + c * h);
+  std::vector<double> times = {h};
+  for (double c : m.c) times.push_back(c == 1 ? t1 : t + c * h);
+  return times;
+}
+
+Tensor step_clock(const Tableau& m, double t, double t1, Dtype dtype, Device device) {
+  const std::vector<double> clock = step_times(m, t, t1);
   return tensor(clock, {static_cast<int64_t>(clock.size())}, dtype, device);
 }
 

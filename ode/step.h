@@ -6,9 +6,10 @@
 
 namespace slope::ode {
 
-// The times of a step as one tensor of y's dtype, uploaded once: h, then t_i = t + c_i h for each
-// stage -> (1 + s). Computed in float64; the stage at the end of the step is evaluated at t1
-// exactly.
+// The times of a step: h, then t_i = t + c_i h for each stage: (1 + s). The stage at the end of the
+// step is evaluated at t1 exactly.
+std::vector<double> step_times(const Tableau& m, double t, double t1);
+// The same as one tensor of y's dtype.
 Tensor step_clock(const Tableau& m, double t, double t1, Dtype dtype, Device device);
 
 // What is on the clock. clock: (1 + s) or (1 + s, N, 1, .., 1) -> h and each t_i: () or (N, 1, ..,

@@ -1,89 +1,186 @@
 #include "ode/stepper.h"
 
+#include <limits>
+
 #include "core/dispatch.h"
 #include "core/ops/movement.h"
 #include "core/plan.h"
 
 namespace slope::ode {
+namespace {
 
-std::string plan_key(const char* what, const Tableau& method) {
-  std::string key = concat(what, " ", method.name, " ", method.stages());
-  const auto add = [&](const std::vector<double>& values) {
-    key.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
-  };
-  add(method.b);
-  add(method.b_error);
-  for (const auto& row : method.a) add(row);
-  return key;
+// in: clock, slope or undefined, state..
+StepInput step_input(const Field& f, const Tensors& in, const Tensors& parameters) {
+  return {.field = f,
+          .clock = in[0],
+          .state = Tensors(in.begin() + 2, in.end()),
+          .slope = in[1],
+          .parameters = parameters};
 }
 
-int64_t evaluations_of_advance(const Tableau& method) {
-  return method.stages() - (method.fsal() ? 1 : 0);
+Tensors step_arguments(const Tensor& clock, const Tensor& slope, const Tensors& state) {
+  Tensors in = {clock, slope};
+  in.insert(in.end(), state.begin(), state.end());
+  return in;
 }
 
-Stepper::Stepper(const Tableau& method, const Field& field, const Tensor& y,
-                 const ErrorNormOptions& norm, const SolveOptions& options, Statistics& statistics)
+}  // namespace
+
+FieldCode::FieldCode(const Field& field) : code_(field), size_(field.context.size()) {
+  code_.context.clear();
+  code_.evaluate_again = {};
+}
+
+Field FieldCode::field(const Tensors& context) const {
+  return with_context(
+      code_, Tensors(context.begin(), context.begin() + static_cast<std::ptrdiff_t>(size_)));
+}
+
+Tensors FieldCode::parameters(const Tensors& context) const {
+  return Tensors(context.begin() + static_cast<std::ptrdiff_t>(size_), context.end());
+}
+
+Tensors joined(const Tensors& context, const Tensors& parameters) {
+  Tensors all = context;
+  all.insert(all.end(), parameters.begin(), parameters.end());
+  return all;
+}
+
+Clock clock_at(double t) { return {.values = {t}, .times = {t}, .slopes = {{1}}}; }
+
+Stepper::Stepper(const Method& method, const Field& field, const Tensor& y,
+                 const std::optional<ErrorNormOptions>& tolerance, const SolveOptions& options,
+                 Statistics& statistics)
     : method_(method),
       field_(field),
       dtype_(y.dtype()),
       device_(y.device()),
+      tolerance_(tolerance),
       options_(options),
-      statistics_(statistics) {
-  // Plans outlive the solve, so the functions own the method and the field's code. The context
-  // comes as an argument.
-  const auto f = [evaluate = field.evaluate](const Tensors& context) {
-    return Field{.context = context, .evaluate = evaluate};
+      statistics_(statistics),
+      parameters_(options.parameters ? *options.parameters
+                                     : method->parameters(y.dtype(), y.device())),
+      context_(joined(field.context, parameters_)) {
+  const FieldCode code(field);
+  slope_ = [code](const Tensors& in, const Tensors& context) {
+    return Tensors{code.field(context)(squeeze(in[0], 0), in[1])};
   };
-  slope_ = [f](const Tensors& in, const Tensors& context) {
-    return Tensors{f(context)(in[0], in[1])};
+  start_ = [code, m = method](const Tensors& in, const Tensors& context) {
+    return m->start(code.field(context), squeeze(in[0], 0), in[2], in[1]);
   };
-  advance_ = [f, m = method](const Tensors& in, const Tensors& context) {
-    return Tensors{rk_step(m, f(context), read_clock(in[0]), in[1], {}, LastSlope::leave_out).y1};
+  advance_ = [code, m = method](const Tensors& in, const Tensors& context) {
+    const Field f = code.field(context);
+    return m->step(step_input(f, in, code.parameters(context))).fresh;
   };
-  attempt_ = [f, m = method, norm](const Tensors& in, const Tensors& context) {
-    const StepTimes at = read_clock(in[0]);
-    const Tensor& y = in[1];
-    const Step step = rk_step(m, f(context), at, y, in[2]);
+  attempt_ = [code, m = method, tolerance](const Tensors& in, const Tensors& context) {
+    const Field f = code.field(context);
+    StepInput input = step_input(f, in, code.parameters(context));
+    input.with_error = true;
+    input.tolerance = tolerance;
+    const Stepped made = m->step(input);
     const MuteTapes quiet;  // the choice of step sizes is never differentiated
-    const Tensor error = error_norm(rk_error(m, at.h, step.slopes), y, step.y1, norm);
-    return Tensors{step.y1, step.slopes.back(), error};
+    Tensors out = {error_norm(made.error, input.state[0], made.fresh[0], *tolerance)};
+    if (m.facts().fsal) out.push_back(made.slope);
+    out.insert(out.end(), made.fresh.begin(), made.fresh.end());
+    return out;
   };
   if (options.plans) {
-    advance_key_ = plan_key("advance", method);
-    attempt_key_ = concat(plan_key("attempt", method), norm.rtol, " ", norm.atol);
+    advance_key_ = concat("advance ", method->key());
+    attempt_key_ = concat("attempt ", method->key());
+    if (tolerance) attempt_key_ += concat(tolerance->rtol, " ", tolerance->atol);
   }
 }
 
 bool Stepper::replaying() const {
-  return options_.plans && !field_.evaluate_again && !tape_listens() && !capturing();
+  return options_.plans && method_->replayable() && !field_.evaluate_again && !tape_listens() &&
+         !capturing();
 }
 
 Tensors Stepper::run(const std::string& key, const StepFunction& f, const Tensors& inputs) const {
-  if (replaying()) return options_.plans->run(key, f, inputs, field_.context);
-  return f(inputs, field_.context);
+  if (replaying()) return options_.plans->run(key, f, inputs, context_);
+  return f(inputs, context_);
 }
 
-Tensor Stepper::clock(double t, double t1) const {
-  return options_.clock ? options_.clock(t, t1) : step_clock(method_, t, t1, dtype_, device_);
+Tensor Stepper::upload(const Clock& clock) const {
+  if (options_.clock) return options_.clock(clock);
+  return tensor(clock.values, {static_cast<int64_t>(clock.values.size())}, dtype_, device_);
 }
 
 Tensor Stepper::slope(double t, const Tensor& y) {
   ++statistics_.evaluations;
-  // The clock of a step of length zero: h, t, ..
-  const Tensor now = squeeze(slice(clock(t, t), 0, 1, 2), 0);
-  return run("slope", slope_, {now, y})[0];
+  return run("slope", slope_, {upload(clock_at(t)), y})[0];
 }
 
-Tensor Stepper::advance(double t, double t1, const Tensor& y, bool last) {
-  statistics_.evaluations += evaluations_of_advance(method_);
-  if (last && options_.last_step) return options_.last_step(t, t1, y);
-  return run(advance_key_, advance_, {clock(t, t1), y})[0];
+Tensors Stepper::start(double t0, const Tensor& y0, const Tensor& slope) {
+  const int64_t evaluations = method_->start_evaluations(slope.defined());
+  statistics_.evaluations += evaluations;
+  if (evaluations == 0) return method_->start(field_, {}, y0, slope);
+  const Tensors in = {upload(clock_at(t0)), slope, y0};
+  if (!replaying()) return start_(in, context_);
+  Tensors state = run(concat("start ", method_->key()), start_, in);
+  for (Tensor& x : state) x = kept(x);
+  return state;
 }
 
-Stepper::Attempt Stepper::attempt(double t, double t1, const Tensor& y, const Tensor& k_first) {
-  statistics_.evaluations += method_.stages() - 1;
-  const Tensors out = run(attempt_key_, attempt_, {clock(t, t1), y, k_first});
-  return {out[0], method_.fsal() ? out[1] : Tensor(), out[2].item()};
+Reached Stepper::advance(const Advance& to, const Tensors& state) {
+  if (method_->replayable()) {
+    statistics_.evaluations += method_->step_evaluations(state.size(), false, false);
+  }
+  if (to.last && options_.last_step) return options_.last_step(to.before, to.t1, state);
+  const Tensor clock = upload(method_->clock(to.before, to.t1));
+  Stepped made;
+  if (method_->replayable()) {
+    made.fresh = run(advance_key_, advance_, step_arguments(clock, {}, state));
+  } else {
+    made = method_->step({.field = field_,
+                          .clock = clock,
+                          .state = state,
+                          .parameters = parameters_,
+                          .statistics = &statistics_});
+  }
+  if (!made.failure.empty()) return {.state = {}, .failure = made.failure};
+  // A method of several steps will want what is new for longer than until the next replay.
+  for (size_t i = 0; i < made.fresh.size(); ++i) {
+    if (to.lasting || (i > 0 && method_.facts().multistep)) made.fresh[i] = kept(made.fresh[i]);
+  }
+  return {.state = method_->next(state, made.fresh)};
+}
+
+Stepper::Attempt Stepper::attempt(std::span<const double> before, double t1, const Tensors& state,
+                                  const Tensor& k_first) {
+  const Tensor clock = upload(method_->clock(before, t1));
+  if (method_->replayable()) {
+    statistics_.evaluations += method_->step_evaluations(state.size(), k_first.defined(), true);
+    Tensors out = run(attempt_key_, attempt_, step_arguments(clock, k_first, state));
+    const size_t first = method_.facts().fsal ? 2 : 1;
+    return {.fresh = Tensors(out.begin() + static_cast<std::ptrdiff_t>(first), out.end()),
+            .k_last = first == 2 ? out[1] : Tensor(),
+            .error = out[0].item(),
+            .failure = {}};
+  }
+  const Stepped made = method_->step({.field = field_,
+                                      .clock = clock,
+                                      .state = state,
+                                      .slope = k_first,
+                                      .parameters = parameters_,
+                                      .with_error = true,
+                                      .tolerance = tolerance_,
+                                      .statistics = &statistics_});
+  if (!made.failure.empty()) {
+    return {.fresh = {},
+            .k_last = {},
+            .error = std::numeric_limits<double>::infinity(),
+            .failure = made.failure};
+  }
+  const MuteTapes quiet;
+  const double error = error_norm(made.error, state[0], made.fresh[0], *tolerance_).item();
+  return {.fresh = made.fresh, .k_last = made.slope, .error = error, .failure = {}};
+}
+
+Tensors Stepper::accepted(const Tensors& state, const Attempt& attempt) const {
+  Tensors fresh;
+  for (const Tensor& x : attempt.fresh) fresh.push_back(kept(x));
+  return method_->next(state, fresh);
 }
 
 }  // namespace slope::ode

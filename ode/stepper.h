@@ -1,52 +1,86 @@
 // Stepper: makes the steps of one solve, eagerly or by replaying plans, and counts evaluations.
 #pragma once
 
-#include "core/ops/solver.h"
+#include <span>
+
+#include "ode/scheme.h"
 #include "ode/solve.h"
-#include "ode/step.h"
 
 namespace slope::ode {
 
 class Stepper {
  public:
-  // y: like the states of the solve. norm: of an adaptive solve.
-  Stepper(const Tableau& method, const Field& field, const Tensor& y, const ErrorNormOptions& norm,
-          const SolveOptions& options, Statistics& statistics);
+  // y: like the states of the solve. tolerance: of an adaptive solve.
+  Stepper(const Method& method, const Field& field, const Tensor& y,
+          const std::optional<ErrorNormOptions>& tolerance, const SolveOptions& options,
+          Statistics& statistics);
 
   // f(t, y), like y.
   Tensor slope(double t, const Tensor& y);
-  // y at t1, without error estimate. last: of all steps of the solve.
-  Tensor advance(double t, double t1, const Tensor& y, bool last);
+  // The method's state at t0, to keep. slope: f(t0, y0) where it is known.
+  Tensors start(double t0, const Tensor& y0, const Tensor& slope = {});
 
-  // One try of an adaptive step. k_first: f(t, y).
-  struct Attempt {
-    Tensor y1;
-    Tensor k_last;  // f(t1, y1) where the method has it, else undefined
-    double error;   // scaled; accept up to 1. Reading it is the one wait of an attempt.
+  // What a fixed step is asked for. before: the ends of all steps so far.
+  struct Advance {
+    std::span<const double> before;
+    double t1;
+    bool last = false;     // of all steps of the solve
+    bool lasting = false;  // the new state is to be kept
   };
-  Attempt attempt(double t, double t1, const Tensor& y, const Tensor& k_first);
+  // The step without error estimate. state: at before.back()
+  Reached advance(const Advance& to, const Tensors& state);
+
+  // One try of an adaptive step. k_first: f(t, y), if the method begins with it.
+  struct Attempt {
+    Tensors fresh;        // see accepted()
+    Tensor k_last;        // f(t1, y1) where the method has it, else undefined
+    double error;         // scaled; accept up to 1. Reading it is the one wait of an attempt.
+    std::string failure;  // then the error is infinite
+  };
+  Attempt attempt(std::span<const double> before, double t1, const Tensors& state,
+                  const Tensor& k_first);
+  // The state after an attempt, to keep. state: the one before.
+  Tensors accepted(const Tensors& state, const Attempt& attempt) const;
 
   // x for good: results of a replay live until the next one.
-  Tensor kept(const Tensor& x) const { return replaying() ? x.clone() : x; }
+  Tensor kept(const Tensor& x) const { return replaying() && x.defined() ? x.clone() : x; }
+  // Scheme::parameters in use.
+  const Tensors& parameters() const { return parameters_; }
 
  private:
   bool replaying() const;
   Tensors run(const std::string& key, const StepFunction& f, const Tensors& inputs) const;
-  Tensor clock(double t, double t1) const;
+  Tensor upload(const Clock& clock) const;
 
-  const Tableau& method_;
+  Method method_;
   const Field& field_;
   Dtype dtype_;
   Device device_;
+  std::optional<ErrorNormOptions> tolerance_;
   const SolveOptions& options_;
   Statistics& statistics_;
-  StepFunction slope_, advance_, attempt_;
+  Tensors parameters_;
+  Tensors context_;  // of the field, then the parameters
+  StepFunction slope_, start_, advance_, attempt_;
   std::string advance_key_, attempt_key_;
 };
 
-// Everything about a method that a captured step depends on.
-std::string plan_key(const char* what, const Tableau& method);
-// Evaluations of the field in a step that computes y1 and nothing else.
-int64_t evaluations_of_advance(const Tableau& method);
+// A field's code and a method, called with the field's context and the method's parameters in one
+// list. Owns what it refers to, as plans outlive a solve.
+class FieldCode {
+ public:
+  explicit FieldCode(const Field& field);
+  Field field(const Tensors& context) const;
+  Tensors parameters(const Tensors& context) const;
+
+ private:
+  Field code_;
+  size_t size_;  // of the field's own context
+};
+// The context that FieldCode wants.
+Tensors joined(const Tensors& context, const Tensors& parameters);
+
+// t as a clock.
+Clock clock_at(double t);
 
 }  // namespace slope::ode

@@ -52,8 +52,8 @@ std::vector<Json> paths(const ode::Field& field, const Tensor& y, const ode::Sol
   const ode::Solution solution = ode::solve(field, y, {0, 1}, solver, {.keep_states = true});
   solution.or_throw();
   std::vector<Json> list(static_cast<size_t>(y.dim(0)), Json::array());
-  for (const Tensor& state : solution.states) {
-    const std::vector<double> v = state.values();
+  for (const Tensors& state : solution.states) {
+    const std::vector<double> v = state[0].values();
     for (size_t i = 0; i < list.size(); ++i)
       list[i].push_back({rounded(v[2 * i]), rounded(v[2 * i + 1])});
   }

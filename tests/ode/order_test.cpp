@@ -52,7 +52,7 @@ TEST_CASE("order: not below the label by more than 0.2, on four problems") {
 }
 
 TEST_CASE("order: a method with misplaced nodes is caught by the time-dependent problem") {
-  Tableau m = method("rk4");
+  Tableau m = tableau("rk4");
   m.c = {0, 0, 0.5, 0.5};  // as one published library had it
   CHECK(measured_order(m, cosine_problem()) < 1.5);
   CHECK(measured_order(m, sine_problem()) > 3.8);  // an autonomous problem does not see it

@@ -59,7 +59,7 @@ TEST_CASE("step: slopes, result and error as computed with fifty digits") {
   const nlohmann::json data = golden();
   for (const auto& row : data["steps"]) {
     CAPTURE(row.dump());
-    const Tableau m = method(row["method"]);
+    const Tableau m = tableau(row["method"]);
     const double t = row["t"], h = row["h"];
     const Tensor y = ode::row(row["y"].get<std::vector<double>>());
     const Tensor clock = step_clock(m, t, t + h, Dtype::f64, y.device());
@@ -146,7 +146,7 @@ TEST_CASE("solve: every adaptive method reaches its tolerance, with every contro
         REQUIRE(s.status == Status::success);
         // The estimate of an order 1 result says less about the error than the others.
         CHECK(largest_difference(s.y, p.solution(p.end)) <
-              (method(method_name).order == 2 ? 5e-3 : 2e-4));
+              (tableau(method_name).order == 2 ? 5e-3 : 2e-4));
         CHECK(largest_difference(s.y, p.solution(p.end)) > 0);
       }
     }

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "core/storage.h"
+#include "ode/methods.h"
 #include "ode/solve.h"
 #include "ode/solver_word.h"
 #include "tests/ode/problems.h"
@@ -118,7 +119,9 @@ TEST_CASE("plans: two fields of one program keep plans of their own") {
   StepPlans plans;
   const Problem p = cosine_problem();
   Solver odd = parse_solver("rk4:4");
-  odd.method.b = {0.25, 0.25, 0.25, 0.25};
+  Tableau weights = tableau("rk4");
+  weights.b = {0.25, 0.25, 0.25, 0.25};
+  odd.method = weights;
   const auto value = [&](const Solver& s, StepPlans* with) {
     return solve(p.field, p.y0, {0, 1}, s, {.plans = with}).y.item();
   };

@@ -154,14 +154,14 @@ TEST_CASE("tableaus: error constants and stability intervals as published") {
                                          {"tsit5", 1.39e-4, 3.51, 0.51},
                                          {"dopri8", 4.51e-6, 5.17, 3.70}}) {
     CAPTURE(row.name);
-    const Tableau m = method(row.name);
+    const Tableau m = tableau(row.name);
     CHECK(error_constant(m) == doctest::Approx(row.error).epsilon(5e-3));
     CHECK(std::abs(real_stability(m) - row.real) < 6e-3);
     CHECK(std::abs(imaginary_stability(m) - row.imaginary) < 6e-3);
   }
   // Ralston's is the best two-stage method.
   for (double u : {0.3, 0.5, 0.6, 0.7, 0.8, 1.0}) {
-    CHECK(error_constant(rk2(u)) > error_constant(method("ralston2")));
+    CHECK(error_constant(rk2(u)) > error_constant(tableau("ralston2")));
   }
 }
 
@@ -195,16 +195,16 @@ TEST_CASE("families: known members and test vectors") {
     }
     return largest < 1e-14;
   };
-  CHECK(equal(rk2(0.5), method("midpoint")));
-  CHECK(equal(rk2(2. / 3), method("ralston2")));
-  CHECK(equal(rk2(1), method("heun2")));
-  CHECK(equal(rk3(1. / 3, 2. / 3), method("heun3")));
-  CHECK(equal(rk3(0.5, 1), method("kutta3")));
-  CHECK(equal(rk3(0.5, 0.75), method("ralston3")));
-  CHECK(equal(rk3(1, 0.5), method("ssprk3")));
-  CHECK(equal(rk4_u2(1. / 3), method("rk4")));
-  CHECK(equal(rk4_u2((2 + std::sqrt(2.)) / 6), method("rkgill")));
-  CHECK(equal(rk4(1. / 3, 2. / 3), method("rk38")));
+  CHECK(equal(rk2(0.5), tableau("midpoint")));
+  CHECK(equal(rk2(2. / 3), tableau("ralston2")));
+  CHECK(equal(rk2(1), tableau("heun2")));
+  CHECK(equal(rk3(1. / 3, 2. / 3), tableau("heun3")));
+  CHECK(equal(rk3(0.5, 1), tableau("kutta3")));
+  CHECK(equal(rk3(0.5, 0.75), tableau("ralston3")));
+  CHECK(equal(rk3(1, 0.5), tableau("ssprk3")));
+  CHECK(equal(rk4_u2(1. / 3), tableau("rk4")));
+  CHECK(equal(rk4_u2((2 + std::sqrt(2.)) / 6), tableau("rkgill")));
+  CHECK(equal(rk4(1. / 3, 2. / 3), tableau("rk38")));
 
   const Tableau m = rk4(0.3, 0.6);
   const double b[] = {7. / 54, 50. / 189, 25. / 54, 1. / 7};
@@ -222,7 +222,7 @@ TEST_CASE("families: known members and test vectors") {
 TEST_CASE("families: structural zeros come from the family, not from values") {
   // a31 of Heun's method is zero for this u and v only.
   CHECK(rk3(1. / 3, 2. / 3).a_used == std::vector<uint32_t>{0, 0b1, 0b11});
-  CHECK(method("heun3").a_used == std::vector<uint32_t>{0, 0b1, 0b10});
+  CHECK(tableau("heun3").a_used == std::vector<uint32_t>{0, 0b1, 0b10});
   // a41 is zero in the whole family u2.
   CHECK(rk4_u2(0.4).a_used[3] == 0b110);
   CHECK(rk4_u2(0.4).a[3][0] == 0);
@@ -257,25 +257,25 @@ TEST_CASE("families: poles are refused with the value and the reason") {
 
 TEST_CASE("methods: names, aliases, suggestions") {
   CHECK(explicit_methods().size() == 19);
-  for (const Tableau& m : explicit_methods()) CHECK(method(m.name).name == m.name);
-  CHECK(method("bogacki_shampine").name == "bosh3");
-  CHECK(method("heun").name == "heun2");
+  for (const Tableau& m : explicit_methods()) CHECK(method(m.name).name() == m.name);
+  CHECK(tableau("bogacki_shampine").name == "bosh3");
+  CHECK(tableau("heun").name == "heun2");
   CHECK(canonical_method("adaptive_heun").adaptive);
   CHECK(!canonical_method("heun2").adaptive);
-  CHECK(method("rk2").name == "rk2,u=0.5");
-  CHECK(method("rk4", {{"u3", 0.3}}).name == "rk4,u3=0.3");
-  CHECK(method("rk4", {{"v", 0.6}, {"u", 0.3}}).name == "rk4,u=0.3,v=0.6");
-  for (const MethodAlias& a : method_aliases()) CHECK(method(a.alias).name == a.name);
+  CHECK(tableau("rk2").name == "rk2,u=0.5");
+  CHECK(tableau("rk4", {{"u3", 0.3}}).name == "rk4,u3=0.3");
+  CHECK(tableau("rk4", {{"v", 0.6}, {"u", 0.3}}).name == "rk4,u=0.3,v=0.6");
+  for (const MethodAlias& a : method_aliases()) CHECK(method(a.alias).name() == a.name);
 
-  CHECK(message_of([] { method("dopri6"); }) ==
+  CHECK(message_of([] { tableau("dopri6"); }) ==
         "solver: there is no method dopri6. Did you mean dopri5? All of them: slope info methods.");
-  CHECK(message_of([] { method("ruler"); }).find("Did you mean euler?") != std::string::npos);
-  CHECK(message_of([] { method("rk2", {{"w", 1}}); }) == "solver: rk2 takes u; got w.");
-  CHECK(message_of([] { method("rk3"); }) == "solver: rk3 takes u and v; got none.");
+  CHECK(message_of([] { tableau("ruler"); }).find("Did you mean euler?") != std::string::npos);
+  CHECK(message_of([] { tableau("rk2", {{"w", 1}}); }) == "solver: rk2 takes u; got w.");
+  CHECK(message_of([] { tableau("rk3"); }) == "solver: rk3 takes u and v; got none.");
   CHECK(message_of([] {
-          method("rk4", {{"u", 0.3}});
+          tableau("rk4", {{"u", 0.3}});
         }) == "solver: rk4 takes u1, or u2, or u3, or u and v; got u.");
   CHECK(message_of([] {
-          method("euler", {{"u", 0.3}});
+          tableau("euler", {{"u", 0.3}});
         }) == "solver: euler takes no parameters; got u.");
 }
