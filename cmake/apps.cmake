@@ -1,10 +1,14 @@
-# The published networks (slope_models) and the program `slope`. Everything but main.cpp is a library,
-# so that tests can call it.
+# The published networks (slope_models), the built-in ODE problems (slope_problems) and the program
+# `slope`. Everything but main.cpp is a library, so that tests can call it.
 file(GLOB model_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/apps/models/*.cpp)
 if(model_sources)
   add_library(slope_models STATIC ${model_sources})
   target_link_libraries(slope_models PUBLIC slope::slope)
 endif()
+
+slope_sources(problem_sources apps/problems)
+add_library(slope_problems STATIC ${problem_sources})
+target_link_libraries(slope_problems PUBLIC slope::slope)
 
 slope_sources(program_sources apps/slope apps/report)
 list(FILTER program_sources EXCLUDE REGEX "/apps/slope/main\\.cpp$")
@@ -13,8 +17,8 @@ if(program_sources AND model_sources AND data_sources)
   find_package(CLI11 REQUIRED)
   find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
   add_library(slope_program STATIC ${program_sources})
-  target_link_libraries(slope_program PUBLIC slope::slope slope::data slope_models CLI11::CLI11
-                                             nlohmann_json::nlohmann_json)
+  target_link_libraries(slope_program PUBLIC slope::slope slope::data slope_models slope_problems
+                                             CLI11::CLI11 nlohmann_json::nlohmann_json)
   target_include_directories(slope_program SYSTEM PRIVATE ${TOMLPLUSPLUS_INCLUDE_DIR} ${STB_INCLUDE_DIR})
   target_compile_definitions(slope_program PRIVATE SLOPE_VERSION="${PROJECT_VERSION}")
   # Parsing and printing: nothing here runs long, and optimising CLI11 and JSON is half of a build.

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
 
 #include "apps/slope/settings.h"
 
@@ -13,11 +14,13 @@ struct Command {
   CLI::App* app = nullptr;
   std::shared_ptr<OptionList> options;
   std::function<int()> run;
+  std::string dtype = "float32";  // unless --dtype says otherwise
 };
 
 Command train_command(CLI::App& program, Settings& settings);
 Command eval_command(CLI::App& program, Settings& settings);
 Command attack_command(CLI::App& program, Settings& settings);
+Command solve_command(CLI::App& program, Settings& settings);
 Command info_command(CLI::App& program, Settings& settings);
 Command bench_command(CLI::App& program, Settings& settings);
 

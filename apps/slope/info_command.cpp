@@ -2,6 +2,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "apps/problems/problem.h"
 #include "apps/slope/attack_word.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/data_source.h"
@@ -88,6 +89,16 @@ Answer model_answer() {
     for (const std::string& o : entry.options) options += (options.empty() ? "  [" : ", ") + o;
     answer.rows.push_back({entry.name, std::to_string(model->parameter_count()), entry.data,
                            entry.what + options + (options.empty() ? "" : "]")});
+  }
+  return answer;
+}
+
+Answer problem_answer() {
+  Answer answer{{{"problems", Json::array()}}, {{"problem", "what"}}, {}};
+  for (const problems::ProblemEntry& p : problems::problem_list()) {
+    answer.json["problems"].push_back(
+        {{"name", p.name}, {"parameters", p.parameters}, {"what", p.what}});
+    answer.rows.push_back({p.name + (p.parameters.empty() ? "" : "," + p.parameters), p.what});
   }
   return answer;
 }
@@ -204,12 +215,15 @@ Answer run_folder(const std::string& folder, const Settings& settings) {
 }
 
 int run(const std::string& topic, const Settings& settings) {
-  const std::vector<std::string> topics{"methods", "models", "attacks", "data", "devices", "ops"};
+  const std::vector<std::string> topics{"methods", "models",  "problems", "attacks",
+                                        "data",    "devices", "ops"};
   Answer answer;
   if (topic == "methods")
     answer = methods();
   else if (topic == "models")
     answer = model_answer();
+  else if (topic == "problems")
+    answer = problem_answer();
   else if (topic == "attacks")
     answer = attacks();
   else if (topic == "data")
@@ -223,9 +237,10 @@ int run(const std::string& topic, const Settings& settings) {
   else if (std::filesystem::exists(topic))
     answer = checkpoint(topic);
   else {
-    throw ValueError(
-        concat("info: \"", topic, "\" is neither a topic, a run folder nor a file. Did you mean ",
-               nearest(topic, topics), "? Topics: methods, models, attacks, data, devices, ops."));
+    throw ValueError(concat("info: \"", topic,
+                            "\" is neither a topic, a run folder nor a file. Did you mean ",
+                            nearest(topic, topics),
+                            "? Topics: methods, models, problems, attacks, data, devices, ops."));
   }
   if (settings.json) {
     std::cout << answer.json.dump() << "\n";
@@ -240,12 +255,13 @@ int run(const std::string& topic, const Settings& settings) {
 Command info_command(CLI::App& program, Settings& settings) {
   auto topic = std::make_shared<std::string>();
   CLI::App* app = program.add_subcommand("info",
-                                         "What there is: methods, models, attacks, data, devices, "
-                                         "ops; or about a RUN or FILE.safetensors");
+                                         "What there is: methods, models, problems, attacks, "
+                                         "data, devices, ops; or about a RUN or FILE.safetensors");
   auto options = std::make_shared<OptionList>(*app);
   options
       ->add("topic", *topic,
-            "methods, models, attacks, data, devices, ops, a run folder, or a .safetensors file")
+            "methods, models, problems, attacks, data, devices, ops, a run folder, or a "
+            ".safetensors file")
       ->required();
   return {app, options, [topic, &settings] { return run(*topic, settings); }};
 }

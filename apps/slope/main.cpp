@@ -25,10 +25,11 @@ int main(int argc, char** argv) {
                          slope::cpu::name(slope::cpu::isa()), ")");
   });
 
-  const std::vector<Command> commands = {train_command(app, settings), eval_command(app, settings),
-                                         attack_command(app, settings), info_command(app, settings),
-                                         bench_command(app, settings)};
+  const std::vector<Command> commands = {
+      train_command(app, settings), eval_command(app, settings), attack_command(app, settings),
+      solve_command(app, settings), info_command(app, settings), bench_command(app, settings)};
   for (const Command& command : commands) {
+    settings.dtype = command.dtype;  // what --help shows
     add_settings(*command.options, settings);
     command.app->add_option("--config", config, "Options from a TOML file; the command line wins")
         ->group("Everywhere");
@@ -41,6 +42,7 @@ int main(int argc, char** argv) {
     std::cerr << "error: " << unknown_command(app, word) << "\n";
     return 2;
   }
+  if (command != commands.end()) settings.dtype = command->dtype;
   try {
     // The file comes before the command line, so that what is typed wins.
     for (size_t i = 1; i < arguments.size() && command != commands.end(); ++i) {

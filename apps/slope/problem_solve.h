@@ -1,0 +1,46 @@
+// Solving a built-in problem with one solver, and how far the answer is from the truth.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/problems/problem.h"
+#include "ode/solve.h"
+
+namespace slope::program {
+
+// What is asked for besides the problem and the solver.
+struct ProblemTask {
+  std::vector<double> outputs;  // times after 0, rising or falling
+  int64_t batch = 1;
+  Dtype dtype = Dtype::f64;
+};
+
+// The true states at each output time, (N, n) in rows, and how they are known: "formula", "table",
+// or the solver that computed them; no states where they are not known.
+struct Truth {
+  std::vector<std::vector<double>> states = {};
+  std::string source = {};
+};
+Truth truth(const problems::Problem& problem, const ProblemTask& task);
+
+// y(0) of a batch, (N, n): the problem's own start first, then further and further from it, up to
+// a tenth more in each component.
+Tensor batch_start(const problems::Problem& problem, int64_t batch, Dtype dtype);
+
+struct ProblemResult {
+  std::string problem;  // the word
+  std::string solver;   // as given
+  ode::Solution solution;
+  std::optional<double> error;  // largest absolute difference; none where the truth is not known
+  double seconds = 0;
+
+  // Without the start, which is no output.
+  std::vector<double> times() const;
+  Tensors states() const;
+};
+ProblemResult solve_problem(const problems::Problem& problem, const std::string& solver,
+                            const ProblemTask& task, const Truth& truth);
+
+}  // namespace slope::program
