@@ -6,8 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "apps/report/asset.h"
-#include "core/error.h"
+#include "apps/report/page.h"
 
 namespace slope::report {
 namespace {
@@ -69,19 +68,6 @@ std::string config_value(const std::string& config, const std::string& key) {
   return value;
 }
 
-void replace(std::string& text, const std::string& mark, std::string_view with) {
-  const size_t at = text.find(mark);
-  SLOPE_ASSERT(at != std::string::npos);
-  text.replace(at, mark.size(), with);
-}
-
-// JSON that may stand inside a <script>: no "</" that would end it.
-std::string script_safe(const Json& json) {
-  std::string text = json.dump();
-  for (size_t at = 0; (at = text.find("</", at)) != std::string::npos;) text.replace(at, 2, "<\\/");
-  return text;
-}
-
 std::string fixed(double value, int digits) {
   char text[32];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
@@ -126,21 +112,7 @@ void write(const fs::path& run) {
       {"results", results.is_object() ? results : Json::object()},
       {"pictures", read_json(run / "pictures.json")},
       {"plane", read_json(run / "plane.json")}};
-  std::string html(asset("report.html"));
-  // Each mark once, the ones that a later replacement could bring in last.
-  replace(html, "{{title}}", model);
-  replace(html, "{{title}}", model);
-  replace(html, "{{style}}", asset("report.css"));
-  replace(html, "{{script}}", asset("report.js"));
-  replace(html, "{{chart}}", asset("chart.min.js"));
-  replace(html, "{{data}}", script_safe(data));
-
-  const fs::path target = run / "report.html", temporary = run / "report.html.tmp";
-  std::ofstream out(temporary, std::ios::binary);
-  out << html;
-  out.close();
-  if (!out) throw DataError(temporary.string() + ": cannot be written.");
-  fs::rename(temporary, target);
+  write_page(run / "report.html", model, "report.js", data);
 }
 
 }  // namespace slope::report

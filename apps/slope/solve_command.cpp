@@ -2,9 +2,9 @@
 #include <cmath>
 #include <iostream>
 
+#include "apps/problems/problem_solve.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
-#include "apps/slope/problem_solve.h"
 #include "apps/slope/progress.h"
 #include "apps/slope/results.h"
 #include "ode/number_text.h"
@@ -12,6 +12,8 @@
 
 namespace slope::program {
 namespace {
+
+using problems::Problem, problems::ProblemResult, problems::ProblemTask, problems::Truth;
 
 using Json = nlohmann::ordered_json;
 using Rows = std::vector<std::vector<std::string>>;
@@ -26,7 +28,7 @@ struct SolveCommand {
 };
 
 // The times whose states are asked for: those of --at, and the end.
-std::vector<double> output_times(const SolveCommand& c, const problems::Problem& problem) {
+std::vector<double> output_times(const SolveCommand& c, const Problem& problem) {
   std::vector<double> times = c.at;
   if (c.until.empty()) {
     if (times.empty()) times.push_back(problem.end);
@@ -121,7 +123,7 @@ std::string results_text(const std::vector<ProblemResult>& results,
 }
 
 // The states of one result, as far as they fit a screen.
-std::string states_text(const problems::Problem& problem, const ProblemResult& r) {
+std::string states_text(const Problem& problem, const ProblemResult& r) {
   constexpr size_t kMostColumns = 10;
   if (problem.components.size() > kMostColumns) return {};
   Rows rows{{"t"}};
@@ -146,12 +148,12 @@ int run(const SolveCommand& c, const Settings& settings) {
   const auto all = problems::make_problems(c.problem, settings.value_dtype());
   std::vector<ProblemResult> results;
   Json json = Json::array();
-  for (const problems::Problem& problem : all) {
+  for (const Problem& problem : all) {
     const ProblemTask task{output_times(c, problem), c.batch, settings.value_dtype()};
-    const Truth known = truth(problem, task);
+    const Truth known = problems::truth(problem, task);
     for (const std::string& word : solvers) {
       progress.moving(concat("solve ", problem.name, " ", word));
-      results.push_back(solve_problem(problem, word, task, known));
+      results.push_back(problems::solve_problem(problem, word, task, known));
       const ProblemResult& r = results.back();
       json.push_back(result_json(r, known));
       if (r.solution.status != ode::Status::success && !settings.quiet)

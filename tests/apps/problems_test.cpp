@@ -6,7 +6,8 @@
 
 #include "apps/problems/problem.h"
 #include "core/ops/movement.h"
-#include "core/ops/reduce.h"
+#include "core/ops/pointwise.h"
+#include "ode/solve.h"
 #include "ode/solver_word.h"
 
 using namespace slope;
@@ -134,8 +135,9 @@ TEST_CASE("problems: words") {
     }
     return "no error";
   };
-  CHECK(message("keppler") == "problem: there is no problem lotka. Did you mean " +
-                                  std::string("kepler") + "? All of them: slope info problems.");
+  CHECK(message("keppler") ==
+        "problem: there is no problem keppler. Did you mean kepler? All of them: slope info "
+        "problems.");
   CHECK(message("detest-f1").find("no problem detest-f1. Did you mean detest-") !=
         std::string::npos);
   CHECK(message("kepler,e=1") ==

@@ -1,42 +1,17 @@
-// Draws the report from the JSON in #data.
+// Draws the report of a run from the JSON in #data.
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const colors = ["#2f6fde", "#e07a2f", "#2f9e6e", "#b0479b", "#8a6d3b", "#5b6b7f"];
-  const element = (tag, attributes = {}, ...children) => {
-    const e = Object.assign(document.createElement(tag), attributes);
-    e.append(...children);
-    return e;
-  };
+  const { data, css, colors, element, short, card, table, axis } = report;
   const percent = (v) => (100 * v).toFixed(2) + " %";
-  const short = (v) => String(Number(Number(v).toPrecision(4)));
   const constant = (points) => points.every(([, y]) => y === points[0][1]);
   const asPercent = { ticks: { callback: (v) => Math.round(1000 * v) / 10 + " %" } };
 
-  document.getElementById("summary").textContent = data.summary;
-  document.getElementById("config").textContent = data.config;
-  const figures = document.getElementById("figures");
-  for (const [value, label] of data.figures) {
-    figures.append(element("div", { className: "figure" }, element("b", { textContent: value }), element("span", { textContent: label })));
-  }
-
-  const charts = document.getElementById("charts");
-  function card(title, section = charts) {
-    const box = element("div", { className: "chart" });
-    section.append(element("div", { className: "card" }, element("h2", { textContent: title }), box));
-    return box;
-  }
   // series: [{label, points: [[x, y]]}]
   function lineChart(title, xLabel, yLabel, series, options = {}) {
     const drawn = series.filter((s) => s.points.length);
     if (!drawn.length || typeof Chart === "undefined") return;
     const canvas = element("canvas", { role: "img", ariaLabel: title });
     card(title).append(canvas);
-    const axis = (text, { ticks, ...extra } = {}) => ({
-      title: { display: true, text, color: css("--soft") },
-      ticks: { color: css("--soft"), maxTicksLimit: 8, ...ticks }, grid: { color: css("--line") }, ...extra,
-    });
     // Step counts are powers of two more often than of ten: a tick for each count that was measured.
     const counted = [...new Set(drawn.flatMap((s) => s.points.map(([x]) => x)))].sort((a, b) => a - b);
     const counts = { type: "logarithmic", min: counted[0], max: counted.at(-1), ticks: { callback: (v) => String(v), autoSkip: false, minRotation: 0, maxRotation: 0 },
@@ -94,15 +69,6 @@
 
   if (data.plane) drawPlane(data.plane);
 
-  const tables = document.getElementById("tables");
-  function table(title, head, rows, words) {
-    if (!rows.length) return;
-    const cell = (tag) => (text, i) => element(tag, { textContent: text, className: i < words ? "word" : "" });
-    tables.append(element("div", { className: "card" }, element("h2", { textContent: title }),
-      element("div", { className: "scroll" }, element("table", {},
-        element("thead", {}, element("tr", {}, ...head.map(cell("th")))),
-        element("tbody", {}, ...rows.map((r) => element("tr", {}, ...r.map(cell("td")))))))));
-  }
   table("Solvers", ["solver", "accuracy", "correct", "of", "loss", "NFE"],
     evals.map((r) => [r.solver, percent(r.accuracy), r.correct, r.examples, short(r.loss), short(r.nfe)]), 1);
   table("Attacks", ["attack", "solver", "attack solver", "gradient", "clean", "attacked", "of"],

@@ -8,7 +8,7 @@
 #include "apps/problems/problem.h"
 #include "ode/solve.h"
 
-namespace slope::program {
+namespace slope::problems {
 
 // What is asked for besides the problem and the solver.
 struct ProblemTask {
@@ -23,11 +23,11 @@ struct Truth {
   std::vector<std::vector<double>> states = {};
   std::string source = {};
 };
-Truth truth(const problems::Problem& problem, const ProblemTask& task);
+Truth truth(const Problem& problem, const ProblemTask& task);
 
 // y(0) of a batch, (N, n): the problem's own start first, then further and further from it, up to
 // a tenth more in each component.
-Tensor batch_start(const problems::Problem& problem, int64_t batch, Dtype dtype);
+Tensor batch_start(const Problem& problem, int64_t batch, Dtype dtype);
 
 struct ProblemResult {
   std::string problem;  // the word
@@ -40,7 +40,7 @@ struct ProblemResult {
   std::vector<double> times() const;
   Tensors states() const;
 };
-ProblemResult solve_problem(const problems::Problem& problem, const std::string& solver,
+ProblemResult solve_problem(const Problem& problem, const std::string& solver,
                             const ProblemTask& task, const Truth& truth);
 
-}  // namespace slope::program
+}  // namespace slope::problems

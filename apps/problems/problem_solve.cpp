@@ -1,4 +1,4 @@
-#include "apps/slope/problem_solve.h"
+#include "apps/problems/problem_solve.h"
 
 #include <chrono>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include "core/ops/pointwise.h"
 #include "ode/solver_word.h"
 
-namespace slope::program {
+namespace slope::problems {
 namespace {
 
 // Where nothing better is known: the highest order that slope has, at a tolerance near rounding.
@@ -33,18 +33,18 @@ double largest_difference(const Tensors& states, const std::vector<std::vector<d
 
 }  // namespace
 
-Tensor batch_start(const problems::Problem& problem, int64_t batch, Dtype dtype) {
+Tensor batch_start(const Problem& problem, int64_t batch, Dtype dtype) {
   std::vector<double> factors;
   for (int64_t i = 0; i < batch; ++i)
     factors.push_back(1 + 0.1 * static_cast<double>(i) / static_cast<double>(batch));
   return cast(problem.y0, dtype) * tensor(factors, {batch, 1}, dtype);
 }
 
-Truth truth(const problems::Problem& problem, const ProblemTask& task) {
+Truth truth(const Problem& problem, const ProblemTask& task) {
   Truth known;
   if (task.batch == 1) {
     for (double t : task.outputs) {
-      known.states.push_back(problems::known_solution(problem, t));
+      known.states.push_back(known_solution(problem, t));
       if (known.states.back().empty()) known.states.clear();
       if (known.states.empty()) break;
     }
@@ -53,7 +53,7 @@ Truth truth(const problems::Problem& problem, const ProblemTask& task) {
   }
   if (problem.stiff) return {};
   // A problem of another dtype has its matrices in it, so this one is made anew.
-  const problems::Problem exact = problems::make_problem(problem.name, Dtype::f64);
+  const Problem exact = make_problem(problem.name, Dtype::f64);
   ode::StepPlans plans;
   const ode::Solution s =
       ode::solve(exact.field, batch_start(exact, task.batch, Dtype::f64), from_zero(task.outputs),
@@ -69,7 +69,7 @@ std::vector<double> ProblemResult::times() const {
 }
 Tensors ProblemResult::states() const { return {solution.ys.begin() + 1, solution.ys.end()}; }
 
-ProblemResult solve_problem(const problems::Problem& problem, const std::string& word,
+ProblemResult solve_problem(const Problem& problem, const std::string& word,
                             const ProblemTask& task, const Truth& truth) {
   const ode::Solver solver = ode::parse_solver(word);
   ode::StepPlans plans;
@@ -84,4 +84,4 @@ ProblemResult solve_problem(const problems::Problem& problem, const std::string&
   return result;
 }
 
-}  // namespace slope::program
+}  // namespace slope::problems

@@ -1,0 +1,46 @@
+#include "apps/report/page.h"
+
+#include <fstream>
+
+#include "apps/report/asset.h"
+#include "core/error.h"
+
+namespace slope::report {
+namespace {
+
+void replace(std::string& text, const std::string& mark, std::string_view with) {
+  const size_t at = text.find(mark);
+  SLOPE_ASSERT(at != std::string::npos);
+  text.replace(at, mark.size(), with);
+}
+
+// JSON that may stand inside a <script>: no "</" that would end it.
+std::string script_safe(const nlohmann::ordered_json& json) {
+  std::string text = json.dump();
+  for (size_t at = 0; (at = text.find("</", at)) != std::string::npos;) text.replace(at, 2, "<\\/");
+  return text;
+}
+
+}  // namespace
+
+void write_page(const std::filesystem::path& file, const std::string& title,
+                const std::string& script, const nlohmann::ordered_json& data) {
+  std::string html(asset("report.html"));
+  // Each mark once, the ones that a later replacement could bring in last.
+  replace(html, "{{title}}", title);
+  replace(html, "{{title}}", title);
+  replace(html, "{{style}}", asset("report.css"));
+  replace(html, "{{base}}", asset("base.js"));
+  replace(html, "{{script}}", asset(script));
+  replace(html, "{{chart}}", asset("chart.min.js"));
+  replace(html, "{{data}}", script_safe(data));
+
+  const std::filesystem::path temporary = file.string() + ".tmp";
+  std::ofstream out(temporary, std::ios::binary);
+  out << html;
+  out.close();
+  if (!out) throw DataError(temporary.string() + ": cannot be written.");
+  std::filesystem::rename(temporary, file);
+}
+
+}  // namespace slope::report
