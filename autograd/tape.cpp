@@ -72,6 +72,25 @@ void Tape::watch(const Tensor& x) {
         concat("tape: cannot watch ", describe(x), ": only float32 and float64 have gradients."));
   }
   tracked_.insert(x.id());
+  if (x.storage()) watched_.insert(x.storage()->id());
+}
+
+// The tape cannot undo a write: an overwritten value that depends on what is watched, or a value
+// that enters by a write, would get a wrong gradient without a word.
+void Tape::before_write(const Call& call) {
+  for (int i = 0; i < call.count(); ++i) {
+    const Tensor& x = call.in(i);
+    if (!x.defined()) continue;
+    const bool written = call.op.writes >> i & 1;
+    if (written ? computed_.contains(x.storage()->id()) : tracks(x)) {
+      throw ValueError(concat(
+          call.op.name, ": ", describe(x),
+          written ? " was computed from what a tape watches and cannot be overwritten"
+                  : " was computed from what a tape watches and cannot be written into a tensor",
+          " under it: the gradient would be wrong. Use the value itself, or write outside of the "
+          "tape (MuteTapes)."));
+    }
+  }
 }
 
 void Tape::record(const Recorded& recorded) {
@@ -95,7 +114,11 @@ void Tape::record(const Recorded& recorded) {
   keep(entry.outputs, outputs, keeps >> 16);
   const size_t visible = std::min<size_t>(outputs.size(), static_cast<size_t>(call.op.visible));
   for (size_t i = 0; i < visible; ++i) {
-    if (is_float(outputs[i].dtype())) tracked_.insert(outputs[i].id());
+    if (!is_float(outputs[i].dtype())) continue;
+    tracked_.insert(outputs[i].id());
+    // A view of a watched tensor is no value of its own.
+    const auto& storage = outputs[i].storage();
+    if (storage && !watched_.contains(storage->id())) computed_.insert(storage->id());
   }
   entries_.push_back(std::move(entry));
 }
@@ -119,12 +142,20 @@ Tensors Tape::gradient(const Tensors& ys, const Tensors& xs, const Tensors& gs) 
                               "Write Tape tape({x})."));
     }
   }
+  if (ys.size() != gs.size()) {
+    throw ValueError(concat("gradient: ", ys.size(), " results, but ", gs.size(),
+                            " gradients of results. Pass one for each; an undefined one is zero."));
+  }
   std::unordered_map<uint64_t, Tensor> cotangents;
   for (size_t i = 0; i < ys.size(); ++i) {
-    if (i >= gs.size() || !gs[i].defined()) continue;
+    if (!gs[i].defined()) continue;
     if (gs[i].shape() != ys[i].shape() || gs[i].dtype() != ys[i].dtype()) {
       throw ShapeError(concat("gradient: y is ", describe(ys[i]), ", its gradient g ",
                               describe(gs[i]), ". They must have the same shape and dtype."));
+    }
+    if (gs[i].device() != ys[i].device()) {
+      throw DeviceError(concat("gradient: y is on ", ys[i].device().name(), ", its gradient g on ",
+                               gs[i].device().name(), ". Write g.to(y.device())."));
     }
     accumulate(cotangents, ys[i], gs[i]);
   }

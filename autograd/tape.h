@@ -35,12 +35,15 @@ class Tape final : public Recorder {
   Tensors gradient(const Tensors& ys, const Tensors& xs, const Tensors& gs);
 
   void record(const Recorded& recorded) override;
+  // Error: a write that would falsify a gradient.
+  void before_write(const Call& call) override;
   bool is_tape() const override { return true; }
 
  private:
   struct Entry;
   std::vector<Entry> entries_;
-  std::unordered_set<uint64_t> tracked_;
+  std::unordered_set<uint64_t> tracked_;             // tensors
+  std::unordered_set<uint64_t> watched_, computed_;  // storages: of watched tensors, of results
   RecorderScope scope_;
 };
 

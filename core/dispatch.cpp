@@ -116,6 +116,9 @@ void check_written(const Call& call) {
                  " is written in place and must be contiguous. Pass a contiguous tensor."));
     }
   }
+  for (size_t i = 0; call.op.writes && i < recorder_stack.size(); ++i) {
+    if (!recorder_stack[i]->deaf()) recorder_stack[i]->before_write(call);
+  }
 }
 
 }  // namespace
@@ -123,7 +126,8 @@ void check_written(const Call& call) {
 Tensors apply_all(const Op& op, std::span<const Tensor> inputs, const Attributes& attributes) {
   const Call asked{op, inputs, attributes};
   const Device device = device_of(asked);
-  const OutSpecs specs = op.shape(asked);  // all checks are here
+  const OutSpecs specs = op.shape(asked);               // all checks are here
+  for (const OutSpec& spec : specs) spec.shape.size();  // but for one: sizes beyond any memory
   if (op.view) return make_view(asked);
 
   check_written(asked);

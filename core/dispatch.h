@@ -36,6 +36,8 @@ class Recorder {
  public:
   virtual ~Recorder() = default;
   virtual void record(const Recorded& recorded) = 0;
+  // Before an op writes into an argument; a tape may throw.
+  virtual void before_write(const Call&) {}
   // A tensor made from host values: a plan must keep it.
   virtual void constant(const Tensor&) {}
   // Before host code reads values; a plan throws. `what` is e.g. "item()".

@@ -146,6 +146,7 @@ struct Op {
   std::optional<ViewSpec> (*view)(const Call&) = nullptr;
   bool strided = false;        // the kernel reads inputs of any layout (pointwise and copy)
   bool differentiable = true;  // false: the gradient is zero everywhere (comparisons, argmax)
+  bool random_key = false;     // input 0 is the key of random numbers
 };
 
 // Ops in the order of their names, for `slope info ops`, the conformance suite and `find_op`.

@@ -54,16 +54,18 @@ class Capture final : public Recorder {
     for (int i = 0; i < call.count(); ++i) {
       if (!(call.op.writes >> i & 1) || !call.has(i)) continue;
       const std::shared_ptr<Storage>& storage = call.in(i).storage();
-      if (storage->pool() == pool_.get()) {
-        step.written_inside.push_back(identities.at(storage->id()).get());
-      } else {
-        step.written.push_back(storage);
-      }
+      const bool own = storage->pool() == pool_.get();
+      step.written.push_back(own ? identities.at(storage->id()).get() : storage.get());
+      writes_outside = writes_outside || !own;
     }
+    follow_constants(recorded);
     program_.steps.push_back(std::move(step));
   }
 
-  void constant(const Tensor& x) override { constants.emplace(x.storage()->id(), x.storage()); }
+  void constant(const Tensor& x) override {
+    constants.emplace(x.storage()->id(), x.storage());
+    frozen_.insert(x.storage()->id());
+  }
 
   void host_read(const char* what) override {
     throw PlanError(concat(
@@ -72,13 +74,36 @@ class Capture final : public Recorder {
   }
 
   std::map<uint64_t, std::shared_ptr<Storage>>
-      constants;  // made from host values inside the function
-  std::map<uint64_t, std::shared_ptr<Storage>>
-      captured;  // weights and whatever else the function used
+      constants;                                 // made from host values inside the function
+  std::map<uint64_t, CapturedStorage> captured;  // weights and whatever else the function used
   std::unordered_map<uint64_t, std::unique_ptr<StorageIdentity>>
       identities;  // of the plan's own memory
+  bool writes_outside = false;
 
  private:
+  // What is computed from constants alone is the same on every run: a random key must not be.
+  void follow_constants(const Recorded& recorded) {
+    const Call& call = recorded.call;
+    bool frozen = true;
+    for (int i = 0; i < call.count(); ++i) {
+      const bool only_written = (call.op.writes >> i & 1) && call.op.writes == input_bit(i);
+      if (call.has(i) && !only_written) frozen = frozen && frozen_.contains(storage_of(call, i));
+    }
+    if (frozen && call.op.random_key) {
+      throw PlanError(concat(
+          "plan: a random key made inside a captured function would give the same numbers on every "
+          "run. Pass the key in as an input."));
+    }
+    if (!frozen) {
+      for (int i = 0; i < call.count(); ++i) {
+        if (call.op.writes >> i & 1 && call.has(i)) frozen_.erase(storage_of(call, i));
+      }
+      return;
+    }
+    for (const Tensor& y : recorded.outputs) frozen_.insert(y.storage()->id());
+  }
+  static uint64_t storage_of(const Call& call, int i) { return call.in(i).storage()->id(); }
+
   Argument argument(const Call& call, const Tensor& x) {
     if (!x.defined()) return {};
     const std::shared_ptr<Storage>& storage = x.storage();
@@ -87,14 +112,12 @@ class Capture final : public Recorder {
       if (!identity) identity = std::make_unique<StorageIdentity>(storage->id());
       return {x.data(), identity.get()};
     }
-    if (!constants.contains(storage->id())) {
-      captured.emplace(storage->id(), storage);
-    } else if (std::strcmp(call.op.name, "uniform") == 0 ||
-               std::strcmp(call.op.name, "normal") == 0) {
-      throw PlanError(concat(
-          "plan: a random key made inside a captured function would give the same numbers on every "
-          "run. Pass the key in as an input."));
+    if (storage->device() != pool_->device()) {
+      throw PlanError(concat("plan: ", call.op.name, " runs on ", storage->device().name(),
+                             ", but the plan is one of ", pool_->device().name(),
+                             ". A plan stays on the device of its inputs."));
     }
+    if (!constants.contains(storage->id())) captured.try_emplace(storage->id(), storage);
     return {x.data(), storage.get()};
   }
 
@@ -125,6 +148,7 @@ class Capture final : public Recorder {
 
   std::shared_ptr<Pool> pool_;
   Program& program_;
+  std::unordered_set<uint64_t> frozen_;  // storages with the same values on every run
   std::map<std::pair<const Prepared*, uint64_t>, std::shared_ptr<Prepared>> shared_;
   std::vector<std::shared_ptr<Prepared>> kept_;
   RecorderScope scope_;
@@ -144,7 +168,8 @@ struct Plan::Body {
   Tensors outputs;
   Tensors handed_out;  // what run() returned last, when checks are on
   Tensors inlined;     // results inside another plan's capture: that plan's, not this one's
-  std::map<uint64_t, std::shared_ptr<Storage>> constants, captured;
+  std::map<uint64_t, std::shared_ptr<Storage>> constants;
+  std::map<uint64_t, CapturedStorage> captured;
   std::unordered_map<uint64_t, std::unique_ptr<StorageIdentity>> identities;
   bool writes_outside = false;
   int checks_left = 0;
@@ -177,8 +202,8 @@ void Plan::Body::capture(const Tensors& given) {
     constants = std::move(recorder.constants);
     captured = std::move(recorder.captured);
     identities = std::move(recorder.identities);
+    writes_outside = recorder.writes_outside;
   }
-  for (const auto& step : program.steps) writes_outside = writes_outside || !step.written.empty();
   replay = device->replay(program);
   checks_left = checks_on() && !writes_outside ? 3 : 0;
 }
@@ -203,10 +228,10 @@ void Plan::Body::check_call(const Tensors& given) const {
     }
   }
   for (const auto& [id, storage] : captured) {
-    if (storage.use_count() == 1) {
-      throw PlanError(concat(
-          "plan: captured weight ", storage->label().empty() ? "(no name)" : storage->label(),
-          " has been replaced. Update it in place (copy_into), or make the plan again."));
+    if (storage.abandoned()) {
+      throw PlanError(
+          concat("plan: captured weight ", storage.label().empty() ? "(no name)" : storage.label(),
+                 " has been replaced. Update it in place (copy_into), or make the plan again."));
     }
   }
 }
@@ -227,14 +252,13 @@ void Plan::Body::play() {
   if (replay) {
     replay->run();
     for (const auto& step : program.steps) {
-      for (const auto& storage : step.written) storage->bump_version();
+      for (StorageIdentity* storage : step.written) storage->bump_version();
     }
     return;
   }
   for (const auto& step : program.steps) {
     step.prepared->run(step.arguments.data(), step.scratch);
-    for (const auto& storage : step.written) storage->bump_version();
-    for (StorageIdentity* identity : step.written_inside) identity->bump_version();
+    for (StorageIdentity* storage : step.written) storage->bump_version();
   }
 }
 

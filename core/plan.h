@@ -24,9 +24,7 @@ class Program {
     std::shared_ptr<Prepared> prepared;
     std::vector<Argument> arguments;
     void* scratch = nullptr;
-    std::vector<std::shared_ptr<Storage>>
-        written;  // storages outside of the plan whose version moves on each run
-    std::vector<StorageIdentity*> written_inside;  // likewise, for the plan's own memory
+    std::vector<StorageIdentity*> written;  // their version moves on each run
   };
   std::vector<Step> steps;
 };
@@ -49,7 +47,7 @@ class Plan {
   // Copies the inputs into the plan's buffers, replays, and returns the plan's result buffers: they
   // live until the next run (clone() to keep; debug builds poison them). Shapes, dtypes and device
   // must be those of the capture. A tensor that f used besides its inputs (a weight) is read anew
-  // on each run, so update it in place; if every other handle on it is gone, it has been replaced,
+  // on each run, so update it in place; if no tensor has its memory any more, it has been replaced,
   // and run() throws. Throws also when a tape listens: it could not see inside.
   const Tensors& run(const Tensors& inputs);
   // The results of the capture or the last run.

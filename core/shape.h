@@ -14,6 +14,8 @@
 namespace slope {
 
 constexpr int kMaxRank = 8;
+// Far beyond any memory, and small enough that offsets in bytes and sums of a few lengths fit.
+constexpr int64_t kMaxSize = int64_t{1} << 56;
 
 // Trivially copyable, so that it can stand inside an op's attributes. Unused places are zero.
 class Shape {
@@ -42,14 +44,18 @@ class Shape {
   }
   bool operator==(const Shape& other) const = default;
 
-  // Product of all lengths; 1 for ().
+  // Product of all lengths; 1 for (). ShapeError where it, or one length, is beyond kMaxSize.
   int64_t size() const {
     int64_t n = 1;
-    for (int64_t v : *this) n *= v;
+    for (int64_t v : *this) {
+      if (__builtin_mul_overflow(n, v, &n) || n > kMaxSize || v > kMaxSize) throw_too_large();
+    }
     return n;
   }
 
  private:
+  [[noreturn]] void throw_too_large() const;
+
   int64_t rank_ = 0;
   std::array<int64_t, kMaxRank> values_{};
 };
@@ -64,6 +70,10 @@ inline std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   return out << ')';
 }
 inline std::string to_string(const Shape& shape) { return concat(shape); }
+
+inline void Shape::throw_too_large() const {
+  throw ShapeError(concat("shape: ", *this, " has more values than any memory: at most 2^56."));
+}
 
 // Row-major strides of a contiguous tensor.
 inline Strides contiguous_strides(const Shape& shape) {

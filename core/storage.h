@@ -1,6 +1,7 @@
 // Storage: a block of device memory with an identity and a version, taken from a caching pool.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -67,12 +68,34 @@ class Storage : public StorageIdentity {
   void set_label(std::string label) { label_ = std::move(label); }
 
  private:
+  friend class CapturedStorage;
   Device device_;
   std::shared_ptr<Pool> pool_;
   void* data_ = nullptr;
   size_t bytes_ = 0;
   size_t capacity_ = 0;
   std::string label_;
+  std::atomic<long> captures_ = 0;
+};
+
+// A plan's handle on memory that it uses but does not own, say, a weight. Handles of this kind are
+// counted, so that a plan can tell when only plans are left.
+class CapturedStorage {
+ public:
+  explicit CapturedStorage(std::shared_ptr<Storage> storage) : storage_(std::move(storage)) {
+    ++storage_->captures_;
+  }
+  ~CapturedStorage() {
+    if (storage_) --storage_->captures_;
+  }
+  CapturedStorage(CapturedStorage&&) = default;
+  CapturedStorage& operator=(CapturedStorage&&) = delete;
+  const std::string& label() const { return storage_->label(); }
+  // No tensor has this memory any more.
+  bool abandoned() const { return storage_.use_count() <= storage_->captures_; }
+
+ private:
+  std::shared_ptr<Storage> storage_;
 };
 
 // Storages made on this thread come from `pool` until the end of the scope; null: from the device's

@@ -50,6 +50,9 @@ class Tensor {
   Tensor clone() const;                      // a contiguous copy with storage of its own
   Tensor to(Device device) const;            // itself when it is there already
 
+  // How many copies of this handle there are, itself included: 1 means that nobody else can use it.
+  long handles() const { return body_.use_count(); }
+
   // For kernels and recorders.
   bool has_data() const { return body().storage != nullptr; }
   void* data() const;  // first value, in device memory

@@ -16,10 +16,11 @@ Tensor count_correct(const Tensor& logits, const Tensor& labels) {
 // The plan of this batch size, made by capturing f on first use; its results.
 const Tensors& replay(std::map<int64_t, std::unique_ptr<Plan>>& plans, const Tensors& inputs,
                       const Plan::Function& f) {
-  std::unique_ptr<Plan>& plan = plans[inputs[0].dim(0)];
-  if (plan) return plan->run(inputs);
-  plan = std::make_unique<Plan>(inputs, f);
-  return plan->results();
+  const int64_t batch = inputs[0].dim(0);
+  const auto found = plans.find(batch);
+  if (found != plans.end()) return found->second->run(inputs);
+  auto plan = std::make_unique<Plan>(inputs, f);  // may throw: nothing is left behind then
+  return plans.emplace(batch, std::move(plan)).first->second->results();
 }
 
 }  // namespace
@@ -27,6 +28,17 @@ const Tensors& replay(std::map<int64_t, std::unique_ptr<Plan>>& plans, const Ten
 TrainStep::TrainStep(Logits logits, Optimizer& optimizer, const StepOptions& options)
     : logits_(std::move(logits)), optimizer_(optimizer), options_(options) {
   for (const NamedTensor& p : optimizer.parameters()) parameters_.push_back(p.tensor);
+}
+
+// A parameter that nobody but the optimizer holds is not the model's any more.
+void TrainStep::check_parameters() const {
+  constexpr long kOurs = 2;  // the optimizer's handle, and the one in parameters_
+  for (const NamedTensor& p : optimizer_.parameters()) {
+    if (p.tensor.handles() > kOurs) continue;
+    throw ValueError(concat("train: parameter ", p.name,
+                            " has been replaced: only the optimizer holds it. Update it in place "
+                            "(copy_into), or make optimizer and step anew."));
+  }
 }
 
 // inputs: images, labels, numbers, then the keys -> loss (), correct ()
@@ -51,6 +63,7 @@ StepResult TrainStep::operator()(const Tensor& images, const Tensor& labels, con
                                  const Tensors& keys) {
   Tensors inputs{images, labels, numbers};
   inputs.insert(inputs.end(), keys.begin(), keys.end());
+  check_parameters();
   const auto f = [this](const Tensors& in) { return compute(in); };
   const Tensors results = options_.plan ? replay(plans_, inputs, f) : f(inputs);
   return {results[0].item(), static_cast<int64_t>(results[1].item())};

@@ -46,6 +46,7 @@ class TrainStep {
 
  private:
   Tensors compute(const Tensors& inputs);
+  void check_parameters() const;
 
   Logits logits_;
   Optimizer& optimizer_;

@@ -1,6 +1,7 @@
 #include "core/ops/pointwise.h"
 
 #include <array>
+#include <limits>
 #include <string_view>
 
 #include "core/dispatch.h"
@@ -259,12 +260,21 @@ Tensor clamp(const Tensor& x, double low, double high) {
     throw ValueError(concat("clamp: low ", low, " is above high ", high, ". Swap them."));
   return unary(k_clamp, x, low, high);
 }
+Tensor maximum(const Tensor& x, double low) {
+  return clamp(x, low, std::numeric_limits<double>::infinity());
+}
+Tensor minimum(const Tensor& x, double high) {
+  return clamp(x, -std::numeric_limits<double>::infinity(), high);
+}
 
 Tensor select(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return apply(k_select, {condition, a, b}, PointwiseParameters{});
 }
 Tensor select(const Tensor& condition, const Tensor& a, double b) {
   return select(condition, a, scalar(b, a.dtype(), a.device()));
+}
+Tensor select(const Tensor& condition, double a, const Tensor& b) {
+  return select(condition, scalar(a, b.dtype(), b.device()), b);
 }
 
 Tensor operator-(const Tensor& x) { return neg(x); }

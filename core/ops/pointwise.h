@@ -44,9 +44,13 @@ Tensor div(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor maximum(const Tensor& a, const Tensor& b);  // NaN if either is NaN
 Tensor minimum(const Tensor& a, const Tensor& b);
+// clamp from one side; where x is the number itself the gradient passes whole.
+Tensor maximum(const Tensor& x, double low);
+Tensor minimum(const Tensor& x, double high);
 // a where condition is not 0, else b.
 Tensor select(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor select(const Tensor& condition, const Tensor& a, double b);
+Tensor select(const Tensor& condition, double a, const Tensor& b);
 
 // Gradient zero. Comparisons give 0 or 1 in the dtype of their arguments.
 Tensor sign(const Tensor& x);

@@ -40,12 +40,14 @@ const Op kUniform{.name = "uniform",
                   .shape = random_shape,
                   .samples = random_samples,
                   .keeps = kNothing,
-                  .differentiable = false};
+                  .differentiable = false,
+                  .random_key = true};
 const Op kNormal{.name = "normal",
                  .shape = random_shape,
                  .samples = random_samples,
                  .keeps = kNothing,
-                 .differentiable = false};
+                 .differentiable = false,
+                 .random_key = true};
 
 }  // namespace
 

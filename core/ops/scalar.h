@@ -59,11 +59,15 @@ SLOPE_CONSTANT_OPERATOR(>)
 SLOPE_CONSTANT_OPERATOR(>=)
 #undef SLOPE_CONSTANT_OPERATOR
 
-// condition ? a : b. The condition is a bool (x > 0) or a number (0 is false); b may be any number:
-// select(x > 0, x, 0).
+// condition ? a : b. The condition is a bool (x > 0) or a number (0 is false); one of a and b may
+// be an integer: select(x < 0, 0, x).
 template <class C, std::floating_point T>
 SLOPE_SCALAR_INLINE T select(C condition, T a, std::type_identity_t<T> b) {
   return condition != 0 ? a : b;
+}
+template <class C, std::floating_point T>
+SLOPE_SCALAR_INLINE T select(C condition, int a, T b) {
+  return condition != 0 ? static_cast<T>(a) : b;
 }
 
 // -1, 0 or 1; a zero or NaN is returned as it came.

@@ -213,7 +213,7 @@ const Op kExpand{
 struct SliceAttributes {
   int64_t axis, begin, end, step;
 
-  int64_t count() const { return (end - begin + step - 1) / step; }
+  int64_t count() const { return begin == end ? 0 : (end - begin - 1) / step + 1; }
 };
 
 // The gradient of a slice lies in zeros: value i at begin + i * step.

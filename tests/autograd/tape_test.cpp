@@ -62,7 +62,7 @@ TEST_CASE("tape: the same tensor asked for twice, and a sum over several results
   CHECK(d[1].values() == d[0].values());
   // An undefined cotangent counts as zero, and so do missing ones.
   CHECK(tape.gradient({y, z}, {x}, {Tensor(), f64({1, 1})})[0].values() == Values{3, 3});
-  CHECK(tape.gradient({y, z}, {x}, {f64({1, 1})})[0].values() == Values{2, 4});
+  CHECK(tape.gradient({y, z}, {x}, {f64({1, 1}), Tensor()})[0].values() == Values{2, 4});
   CHECK(tape.gradient(Tensors{y}, {x}, Tensors{Tensor()})[0].values() == Values{0, 0});
 }
 
@@ -295,4 +295,41 @@ TEST_CASE("tape: what is computed outside of its life is unknown to it") {
   CHECK(tape.gradient(y, {x})[0].item() == 1);  // before is a constant
   tape.watch(before);
   CHECK(tape.gradient(before * x, {x})[0].item() == 9);
+}
+
+TEST_CASE("tape: writes that would falsify a gradient are errors") {
+  const Tensor w = tensor({1, 2});
+  {  // a value that enters by a write
+    Tape tape({w});
+    const Tensor y = zeros({2});
+    CHECK_THROWS_AS(copy_into(y, w * 2), ValueError);
+  }
+  {  // a value that is overwritten, whole or in part
+    Tape tape({w});
+    const Tensor y = w * 2;
+    CHECK_THROWS_AS(copy_into(y, tensor({5, 5})), ValueError);
+    CHECK_THROWS_AS(copy_into(slice(y, 0, 0, 1), tensor({5})), ValueError);
+    CHECK(tape.gradient(sum(square(y)), {w})[0].values() == std::vector<double>{8, 16});
+  }
+  {  // an optimizer's step while the tape is still there, also after a view of the weight was used
+    Tape tape({w});
+    const Tensor g = tape.gradient(sum(square(reshape(w, {2, 1}))), {w})[0];
+    copy_into(w, tensor({0, 0}));
+    CHECK(g.values() == std::vector<double>{2, 4});
+  }
+  {
+    const MuteTapes quiet;
+    copy_into(w, tensor({1, 2}));
+  }
+  CHECK(w.values() == std::vector<double>{1, 2});
+}
+
+TEST_CASE("tape: as many gradients of results as results") {
+  const Tensor w = tensor({1, 2});
+  Tape tape({w});
+  const Tensor y = w * 2;
+  CHECK_THROWS_WITH_AS(tape.gradient({y, y}, {w}, {y}),
+                       "gradient: 2 results, but 1 gradients of results. Pass one for each; an "
+                       "undefined one is zero.",
+                       ValueError);
 }

@@ -231,7 +231,8 @@ void check_value(Check& check, const Sample& sample, size_t index) {
           run(check.op, lay_out(check.op, drawn, dtype, layout, on.device), sample, on.device);
       expect_close(check, "output", got.visible, expected.visible, on.tolerances.value_f32,
                    on.tolerances.value_f64);
-      if (got.hidden.size() == expected.hidden.size()) {
+      // A device that decomposes the op has no hidden outputs.
+      if (!got.hidden.empty() && !expected.hidden.empty()) {
         expect_close(check, "hidden output", got.hidden, expected.hidden, on.tolerances.value_f32,
                      on.tolerances.value_f64);
       }

@@ -368,3 +368,16 @@ TEST_CASE("messages of copies, rows and sources") {
     CHECK_THROWS_WITH_AS(arange(-1), "arange: n is -1. It must lie in 0..2147483647.", ValueError);
   });
 }
+
+TEST_CASE("sizes beyond any memory are errors, not overflows") {
+  const int64_t huge = int64_t{1} << 40;
+  CHECK_THROWS_AS(zeros({int64_t{1} << 61}), ShapeError);
+  CHECK_THROWS_AS(empty({huge, huge}), ShapeError);
+  CHECK_THROWS_AS(empty({int64_t{1} << 31, int64_t{1} << 33}), ShapeError);
+  CHECK_THROWS_AS(expand(tensor({1}), {huge, huge}), ShapeError);
+  CHECK_THROWS_AS(one_hot(from_host(std::vector<int32_t>{1}, {1}), int64_t{1} << 62), ShapeError);
+  const Tensor wide = expand(tensor({1}), {int64_t{1} << 56});
+  CHECK_THROWS_AS(concatenate({wide, wide}, 0), ShapeError);
+  CHECK(slice(tensor({1, 2, 3, 4}), 0, 0, 4, std::numeric_limits<int64_t>::max()).shape() ==
+        Shape{1});
+}

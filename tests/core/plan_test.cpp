@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 #include <map>
 
 #include "autograd/functions.h"
@@ -11,6 +12,7 @@
 #include "core/random.h"
 #include "tests/core/plan_checks.h"
 #include "tests/core/test_values.h"
+#include "tests/skip.h"
 
 using namespace slope;
 using test::mixed;
@@ -127,6 +129,31 @@ TEST_CASE("plan: a weight that has been replaced is an error, one updated in pla
                          "(copy_into), or make the plan again.",
                          PlanError);
   });
+}
+
+TEST_CASE("plan: a replaced weight is noticed though the plan writes it and another plan has it") {
+  on_every_device([] {
+    Tensor w = f32({1, 2});
+    const Plan::Function step = [&](const Tensors& in) {
+      copy_into(w, w * in[0]);
+      return Tensors{sum(w)};
+    };
+    Plan plan({f32({2})}, step), another({f32({3})}, step);
+    CHECK(plan.run({f32({2})})[0].item() == 36);  // 1, 2 times 2, 3, 2
+    w = f32({5, 6});
+    CHECK_THROWS_AS(plan.run({f32({2})}), PlanError);
+    CHECK_THROWS_AS(another.run({f32({2})}), PlanError);
+  });
+}
+
+TEST_CASE("plan: it stays on one device") {
+  const Tensor elsewhere = mixed({1}, Dtype::f32).to(device("reference"));
+  if (elsewhere.device() == default_device()) SKIP_TEST("the default device is the reference");
+  CHECK_THROWS_AS(Plan({f32({1})},
+                       [&](const Tensors& in) {
+                         return Tensors{in[0], elsewhere + elsewhere};
+                       }),
+                  PlanError);
 }
 
 TEST_CASE("plan: numbers of the host are part of the plan, and outlive the capture") {
@@ -254,6 +281,13 @@ TEST_CASE("plan: a random key is an input") {
         "plan: a random key made inside a captured function would give the same numbers on every "
         "run. Pass the key in as an input.",
         PlanError);
+    // Neither a copy nor arithmetic makes it another key.
+    const auto through = [](const std::function<Tensor(const Tensor&)>& f) {
+      Plan({f32({1})},
+           [&](const Tensors& in) { return Tensors{in[0] + uniform(f(make_key(1, 0, 0)), {1})}; });
+    };
+    CHECK_THROWS_AS(through([](const Tensor& key) { return copy(key); }), PlanError);
+    CHECK_THROWS_AS(through([](const Tensor& key) { return concatenate({key}, 0); }), PlanError);
   });
 }
 

@@ -210,6 +210,24 @@ TEST_CASE("TrainStep: after the first step of a shape nothing is allocated") {
   CHECK(memory_statistics(default_device()).allocations == besides);
 }
 
+TEST_CASE("TrainStep: a parameter that was replaced is an error, with a plan and without") {
+  for (const bool plan : {true, false}) {
+    Tensor w = tensor({1, 2, 3, 4}).reshape({2, 2}).clone();
+    const auto optimizer = make_optimizer("sgd", {{"w", w}});
+    TrainStep step([&](const Tensor& x, Pass&) { return linear(x, w); }, *optimizer,
+                   {.plan = plan});
+    const auto take = [&] {
+      return step(tensor({1, 2}).reshape({1, 2}), from_host(std::vector<int32_t>{1}, {1}),
+                  optimizer->numbers(0.1, 0, 1));
+    };
+    take();
+    w = tensor({0, 0, 0, 0}).reshape({2, 2}).clone();
+    CHECK(message_of<ValueError>(take) ==
+          "train: parameter w has been replaced: only the optimizer holds it. Update it in place "
+          "(copy_into), or make optimizer and step anew.");
+  }
+}
+
 TEST_CASE("TrainStep: the loss falls") {
   Trained trained({.optimizer = "adam"});
   Loader loader(points(), 100, true, 0);
