@@ -62,10 +62,9 @@ const std::vector<DataDescription>& data_list() {
 }
 
 std::vector<fs::path> data_folders(const std::string& data_dir) {
+  if (!data_dir.empty()) return {data_dir};
+  if (const char* variable = std::getenv("SLOPE_DATA"); variable && *variable) return {variable};
   std::vector<fs::path> folders;
-  if (!data_dir.empty()) folders.emplace_back(data_dir);
-  if (const char* variable = std::getenv("SLOPE_DATA"); variable && *variable)
-    folders.emplace_back(variable);
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (!error) {

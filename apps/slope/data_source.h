@@ -24,7 +24,8 @@ DataSets load_data(const std::string& word, const std::string& data_dir, uint64_
 // True for pixels in [0, 1]; points have no such range.
 bool is_image_data(const std::string& word);
 
-// Where data is sought, in order: data_dir, SLOPE_DATA, ../data beside the program, ../share/slope.
+// Where data is sought. A place that was named is the only one: data_dir, else SLOPE_DATA; where
+// neither is set, ../data beside the program, then ../share/slope.
 std::vector<std::filesystem::path> data_folders(const std::string& data_dir);
 
 }  // namespace slope::program

@@ -130,7 +130,7 @@ void add_settings(OptionList& options, Settings& s) {
       ->group("Everywhere");
   options
       .add("--data-dir", s.data_dir,
-           "Where data sets lie; default: SLOPE_DATA, then beside the program")
+           "The folder of the data sets; default: SLOPE_DATA, else beside the program")
       ->group("Everywhere");
   options.add_flag("--exact", s.exact, "Direct convolutions only (all kernels of this build are)")
       ->group("Everywhere");

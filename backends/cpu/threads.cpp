@@ -13,7 +13,11 @@ namespace slope::cpu {
 namespace {
 
 std::atomic<int>& thread_count() {
-  static std::atomic<int> count = omp_get_max_threads();
+  static std::atomic<int> count = [] {
+    const int found = omp_get_max_threads();
+    if (found > kMostThreads) omp_set_num_threads(kMostThreads);  // oneDNN asks OpenMP
+    return std::min(found, kMostThreads);
+  }();
   return count;
 }
 
@@ -23,6 +27,10 @@ void set_threads(int count) {
   if (count < 1) {
     throw ValueError(concat("set_threads: there must be at least one thread: got ", count,
                             ". Use 1 for serial work."));
+  }
+  if (count > kMostThreads) {
+    throw ValueError(concat("set_threads: there may be at most ", kMostThreads, " threads: got ",
+                            count, ". More than the machine has processors make nothing faster."));
   }
   thread_count() = count;
   omp_set_num_threads(count);  // oneDNN asks OpenMP

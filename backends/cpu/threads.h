@@ -7,9 +7,12 @@
 
 namespace slope::cpu {
 
+// More than any machine has, and few enough that starting them all cannot bring a process down.
+inline constexpr int kMostThreads = 1024;
+
 // How many threads the parallel loops (and oneDNN) may use. Starts with what OpenMP finds:
-// OMP_NUM_THREADS, else the processors this process may run on. Throws ValueError for a count
-// below 1.
+// OMP_NUM_THREADS, else the processors this process may run on, at most kMostThreads. Throws
+// ValueError for a count below 1 or above kMostThreads.
 void set_threads(int count);
 int threads();
 

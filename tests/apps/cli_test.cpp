@@ -220,6 +220,8 @@ TEST_CASE("words that mean nothing: exit status 1, one line, no run folder") {
   train({"--batch", "2001"}, "2000 samples");
   train({"--limit", "2001"}, "2000 samples");
   train({"--device", "tpu"}, "tpu");
+  for (const char* threads : {"1025", "20000", "1000000"})
+    train({"--threads", threads}, "at most 1024 threads: got " + std::string(threads));
   check_error(here, {"info", "method"}, 1, "Did you mean methods?");
   check_error(here, {"eval", "nowhere"}, 1, "there is no such run folder");
   CHECK(!fs::exists(here / "runs"));
@@ -296,5 +298,10 @@ TEST_CASE("data that is missing or damaged: one line that names it") {
   check_error(here, train, 1, "train-labels-idx1-ubyte.gz");
   write(labels, "not an archive");
   check_error(here, train, 1, "train-labels-idx1-ubyte.gz");
+  // A folder that was named is the only one: SLOPE_DATA, which has the digits, is no way out.
+  fs::create_directories(here / "empty");
+  for (const char* folder : {"empty", "nowhere"})
+    check_error(here, {"train", "odenet-mnist", "--data-dir", folder}, 1,
+                std::string("mnist is not in ") + folder + "/mnist.");
   CHECK(!fs::exists(here / "runs"));
 }
