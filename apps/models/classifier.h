@@ -46,6 +46,9 @@ struct ModelEntry {
   std::string data;                  // the data set it is made for: "mnist", "spheres,dim=2"
   InputFacts facts;                  // of that data set
   std::vector<std::string> options;  // "downsampling=conv|res", the default first
+  // What it trains well with where nothing else is asked for.
+  std::string optimizer = "sgd";
+  double lr = 0.05;
 };
 // All models, in the order in which they are listed.
 const std::vector<ModelEntry>& model_list();

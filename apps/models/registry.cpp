@@ -40,13 +40,17 @@ const std::vector<Registered>& registry() {
         "points: linear layers",
         "spheres,dim=2",
         spheres,
-        {"width=32", "depth=1", point_activation}},
+        {"width=32", "depth=1", point_activation},
+        "adam",
+        0.01},
        make_spheres_mlp},
       {{"spheres-conv",
         "points: 1-d convolutions along the coordinates, as published",
         "spheres,dim=2",
         spheres,
-        {"width=32", point_activation}},
+        {"width=32", point_activation},
+        "adam",
+        0.01},
        make_spheres_conv}};
   return all;
 }

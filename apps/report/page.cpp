@@ -16,7 +16,8 @@ void replace(std::string& text, const std::string& mark, std::string_view with) 
 
 // JSON that may stand inside a <script>: no "</" that would end it.
 std::string script_safe(const nlohmann::ordered_json& json) {
-  std::string text = json.dump();
+  // A byte that is not UTF-8, in a configuration say, is no reason to have no report.
+  std::string text = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   for (size_t at = 0; (at = text.find("</", at)) != std::string::npos;) text.replace(at, 2, "<\\/");
   return text;
 }

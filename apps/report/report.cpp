@@ -107,6 +107,8 @@ void write(const fs::path& run) {
                       config_value(config, "solver") + ", " + config_value(config, "optimizer") +
                       ", batch " + config_value(config, "batch")},
       {"config", config},
+      {"data", config_value(config, "data")},
+      {"dtype", config_value(config, "dtype")},
       {"figures", figures(metrics)},
       {"metrics", metrics},
       {"results", results.is_object() ? results : Json::object()},

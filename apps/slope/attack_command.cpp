@@ -1,7 +1,5 @@
-#include <iostream>
 #include <limits>
 
-#include "apps/report/report.h"
 #include "apps/slope/attack_word.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
@@ -22,6 +20,7 @@ struct AttackCommand {
   std::string gradient = "checkpointed";
   std::string data;
   int64_t limit = 1000;
+  bool limit_given = false;
   int64_t batch = 250;
 };
 
@@ -115,19 +114,20 @@ int run(const AttackCommand& c, const Settings& settings) {
       c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers;
   const std::vector<ode::Solver> solvers = parsed(words), attack_solvers = parsed(c.attack_solvers);
   const ode::Gradient gradient = ode::parse_gradient(c.gradient);
-  nn::Dataset test = test_set(trained, word, 0, settings);
-  if (c.limit > 0) test = test.first(std::min(c.limit, test.size()));
+  nn::Dataset test = test_set(trained, word, c.limit_given ? c.limit : 0, settings);
+  if (!c.limit_given) test = test.first(std::min(c.limit, test.size()));
   const Dtype dtype = trained.settings.value_dtype();
 
   Progress progress(settings.quiet);
   Json results = Json::array();
   std::vector<std::vector<std::string>> rows{
       {"attack", "solver", "attack solver", "clean", "attacked"}};
-  std::map<std::string, double> clean;  // by solver
+  std::map<std::string, Accuracy> clean;  // by solver
+  Json shown_pictures;
   for (size_t a = 0; a < attacks.size(); ++a) {
     for (size_t s = 0; s < solvers.size(); ++s) {
       Evaluator evaluate(*trained.model, solvers[s]);
-      if (!clean.contains(words[s])) clean[words[s]] = evaluate(test, c.batch, dtype).value();
+      if (!clean.contains(words[s])) clean[words[s]] = evaluate(test, c.batch, dtype);
       // Without --attack-solver the attack knows the solver it is up against.
       const size_t count = c.attack_solvers.empty() ? 1 : attack_solvers.size();
       for (size_t k = 0; k < count; ++k) {
@@ -137,38 +137,40 @@ int run(const AttackCommand& c, const Settings& settings) {
         Attacker attacker(*trained.model, attacks[a],
                           c.attack_solvers.empty() ? solvers[s] : attack_solvers[k], gradient);
         const nn::Dataset changed = attacked(test, attacker, c.batch, dtype);
-        const double accuracy = evaluate(changed, c.batch, dtype).value();
+        const Accuracy after = evaluate(changed, c.batch, dtype);
+        const double accuracy = after.value(), clean_accuracy = clean[words[s]].value();
         Json warnings = Json::array();
-        if (accuracy > clean[words[s]])
+        if (const std::string w = clean[words[s]].warning(); !w.empty())
+          warnings.push_back("without attack " + w);
+        if (const std::string w = after.warning(); !w.empty())
+          warnings.push_back("under attack " + w);
+        if (accuracy > clean_accuracy)
           warnings.push_back(
               "accuracy under attack is above the clean accuracy: the gradient misleads");
         results.push_back({{"attack", c.attacks[a]},
                            {"solver", words[s]},
                            {"attack_solver", attack_solver},
                            {"gradient", ode::name(gradient)},
-                           {"clean_accuracy", clean[words[s]]},
+                           {"clean_accuracy", clean_accuracy},
                            {"accuracy", accuracy},
                            {"examples", test.size()},
                            {"warnings", warnings}});
         rows.push_back(
-            {c.attacks[a], words[s], attack_solver, percent(clean[words[s]]), percent(accuracy)});
-        for (const Json& w : warnings) progress.line("warning: " + w.get<std::string>());
-        if (test.has_pixels()) {
-          write_text(trained.folder / "pictures.json",
-                     pictures(test, changed, c.attacks[a]).dump());
-        }
+            {c.attacks[a], words[s], attack_solver, percent(clean_accuracy), percent(accuracy)});
+        for (const Json& w : warnings)
+          progress.warning(concat(c.attacks[a], ", ", words[s], ": ", w.get<std::string>()));
+        if (test.has_pixels()) shown_pictures = pictures(test, changed, c.attacks[a]);
       }
     }
   }
-  add_results(trained.folder, "attack", results,
-              {"attack", "solver", "attack_solver", "gradient", "examples"});
-  report::write(trained.folder);
   if (settings.json) {
-    std::cout << Json{{"run", c.run}, {"results", results}}.dump() << "\n";
+    print_json({{"run", c.run}, {"results", results}});
   } else {
-    std::cout << table_text(rows) << test.size() << " test samples, gradient "
-              << ode::name(gradient) << "\n";
+    print(concat(table_text(rows), test.size(), " test samples, gradient ", ode::name(gradient),
+                 "\n"));
   }
+  keep_results(trained, "attack", results,
+               {"attack", "solver", "attack_solver", "gradient", "examples"}, word, shown_pictures);
   return 0;
 }
 
@@ -197,7 +199,10 @@ Command attack_command(CLI::App& program, Settings& settings) {
   options->add("--data", values->data, "Another data set of the same shape");
   options->add("--limit", values->limit, "The first N test samples; 0: all", not_negative());
   options->add("--batch", values->batch, "Samples at a time", positive());
-  return {app, options, [values, &settings] { return run(*values, settings); }};
+  return {app, options, [values, options, &settings] {
+            values->limit_given = options->given("limit");
+            return run(*values, settings);
+          }};
 }
 
 }  // namespace slope::program

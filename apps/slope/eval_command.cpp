@@ -1,6 +1,3 @@
-#include <iostream>
-
-#include "apps/report/report.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
 #include "apps/slope/progress.h"
@@ -25,8 +22,8 @@ struct EvalCommand {
 int run(const EvalCommand& c, const Settings& settings) {
   apply_settings(settings);
   const Run trained = open_run(c.run, settings);
-  const nn::Dataset test =
-      test_set(trained, c.data.empty() ? data_word(trained.options) : c.data, c.limit, settings);
+  const std::string data = c.data.empty() ? data_word(trained.options) : c.data;
+  const nn::Dataset test = test_set(trained, data, c.limit, settings);
   const std::vector<std::string> words = with_steps(
       c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers, c.steps);
   std::vector<ode::Solver> solvers;
@@ -45,17 +42,21 @@ int run(const EvalCommand& c, const Settings& settings) {
                        {"correct", a.correct},
                        {"examples", a.examples},
                        {"loss", a.loss},
-                       {"nfe", a.nfe}});
+                       {"nfe", a.nfe},
+                       {"warnings", Json::array()}});
     rows.push_back(
-        {words[i], percent(a.value()), std::to_string(a.correct), concat(a.loss), concat(a.nfe)});
+        {words[i], percent(a.value()), std::to_string(a.correct), shown(a.loss), concat(a.nfe)});
+    if (const std::string warning = a.warning(); !warning.empty()) {
+      results.back()["warnings"].push_back(warning);
+      progress.warning(words[i] + ": " + warning);
+    }
   }
-  add_results(trained.folder, "eval", results, {"solver", "regime", "examples"});
-  report::write(trained.folder);
   if (settings.json) {
-    std::cout << Json{{"run", c.run}, {"results", results}}.dump() << "\n";
+    print_json({{"run", c.run}, {"results", results}});
   } else {
-    std::cout << table_text(rows);
+    print(table_text(rows));
   }
+  keep_results(trained, "eval", results, {"solver", "regime", "examples"}, data);
   return 0;
 }
 

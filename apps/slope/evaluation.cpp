@@ -1,5 +1,9 @@
 #include "apps/slope/evaluation.h"
 
+#include <cmath>
+
+#include "apps/slope/output.h"
+
 namespace slope::program {
 
 void SolveMeter::end_pass() {
@@ -14,6 +18,12 @@ void SolveMeter::end_pass() {
   forward_ += last_forward_;
   backward_ += last_backward_;
   ++passes_;
+}
+
+std::string Accuracy::warning() const {
+  if (std::isfinite(loss)) return {};
+  return concat("the loss is ", shown(loss),
+                ": the model's outputs are not finite, and the accuracy means nothing");
 }
 
 bool fixed_steps(const ode::Solver& solver) {

@@ -34,6 +34,8 @@ struct Accuracy {
   int64_t examples = 0;
   double loss = 0;  // mean
   double nfe = 0;   // mean evaluations of one forward pass
+  // What is to be said about it: empty, or that the outputs were not finite.
+  std::string warning() const;
   double value() const {
     return examples ? static_cast<double>(correct) / static_cast<double>(examples) : 0;
   }

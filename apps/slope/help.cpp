@@ -1,5 +1,7 @@
 #include "apps/slope/help.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/nearest.h"
 
@@ -44,6 +46,19 @@ std::string unknown_option(const CLI::App& command, const std::vector<std::strin
     if (!name.starts_with("--") || command.get_option_no_throw(name)) continue;
     return concat("slope ", command.get_name(), " has no option ", name, ". Did you mean ",
                   nearest(name, known), "? All of them: slope ", command.get_name(), " --help.");
+  }
+  return otherwise;
+}
+
+std::string repeated_option(const CLI::App& command, const std::vector<std::string>& arguments,
+                            const std::string& otherwise) {
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_positional() || option->get_expected_max() != 1) continue;
+    const std::string name = "--" + option->get_single_name();
+    const auto times = std::count_if(arguments.begin(), arguments.end(), [&](const std::string& a) {
+      return a.substr(0, a.find('=')) == name;
+    });
+    if (times > 1) return concat(name, " is given ", times, " times; give it once.");
   }
   return otherwise;
 }

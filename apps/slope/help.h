@@ -15,6 +15,9 @@ std::shared_ptr<CLI::FormatterBase> help_format();
 // when all are.
 std::string unknown_option(const CLI::App& command, const std::vector<std::string>& arguments,
                            const std::string& otherwise);
+// Says which option was given more often than it may be; `otherwise` when none was.
+std::string repeated_option(const CLI::App& command, const std::vector<std::string>& arguments,
+                            const std::string& otherwise);
 // word: what was typed in place of a command; may be empty.
 std::string unknown_command(const CLI::App& program, const std::string& word);
 

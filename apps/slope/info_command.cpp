@@ -1,12 +1,11 @@
 #include <cmath>
 #include <fstream>
-#include <iostream>
 
 #include "apps/problems/problem.h"
 #include "apps/slope/attack_word.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/data_source.h"
-#include "apps/slope/results.h"
+#include "apps/slope/output.h"
 #include "apps/slope/run_folder.h"
 #include "backends/cpu/isa.h"
 #include "backends/cpu/threads.h"
@@ -69,7 +68,9 @@ Answer methods() {
 Json numbers(const Shape& shape) { return std::vector<int64_t>(shape.begin(), shape.end()); }
 
 Answer model_answer() {
-  Answer answer{{{"models", Json::array()}}, {{"model", "parameters", "data", "what"}}, {}};
+  Answer answer{{{"models", Json::array()}},
+                {{"model", "parameters", "data", "optimizer", "lr", "what"}},
+                {}};
   for (const models::ModelEntry& entry : models::model_list()) {
     Rng rng(0);
     const auto model = models::make_model(entry.name, nullptr, rng);
@@ -84,10 +85,13 @@ Answer model_answer() {
                                      {"what", entry.what},
                                      {"data", entry.data},
                                      {"options", entry.options},
+                                     {"optimizer", entry.optimizer},
+                                     {"lr", entry.lr},
                                      {"tensors", tensors}});
     std::string options;
     for (const std::string& o : entry.options) options += (options.empty() ? "  [" : ", ") + o;
     answer.rows.push_back({entry.name, std::to_string(model->parameter_count()), entry.data,
+                           entry.optimizer, rounded(entry.lr),
                            entry.what + options + (options.empty() ? "" : "]")});
   }
   return answer;
@@ -243,9 +247,9 @@ int run(const std::string& topic, const Settings& settings) {
                             "? Topics: methods, models, problems, attacks, data, devices, ops."));
   }
   if (settings.json) {
-    std::cout << answer.json.dump() << "\n";
+    print_json(answer.json);
   } else {
-    std::cout << (answer.text.empty() ? table_text(answer.rows) : answer.text);
+    print(answer.text.empty() ? table_text(answer.rows) : answer.text);
   }
   return 0;
 }

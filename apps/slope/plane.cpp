@@ -120,11 +120,13 @@ Json draw(const models::Classifier& model, const ode::Solver& solver, const nn::
 }  // namespace
 
 void write_plane(const std::filesystem::path& run, const models::Classifier& model,
-                 const ode::Solver& solver, const nn::Dataset& test, Dtype dtype) {
+                 const ode::Solver& solver, const nn::Dataset& test, Dtype dtype, int64_t step) {
   if (!model.sample_field() || model.facts().sample != Shape{2} || model.facts().classes != 2)
     return;
   try {
-    write_text(run / "plane.json", draw(model, solver, test, dtype).dump());
+    Json plane = draw(model, solver, test, dtype);
+    plane["step"] = step;
+    write_text(run / "plane.json", plane.dump());
   } catch (const SolveError&) {
     // Far from the data a solve may fail; then the report has no such picture.
   }

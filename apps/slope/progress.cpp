@@ -35,6 +35,12 @@ void Progress::line(const std::string& text) {
   if (log_) log_ << text << std::endl;
 }
 
+void Progress::warning(const std::string& text) {
+  clear();
+  std::fprintf(stderr, "warning: %s\n", text.c_str());
+  if (log_) log_ << "warning: " << text << std::endl;
+}
+
 std::string duration_text(double seconds) {
   const auto total = static_cast<long>(std::lround(std::fmax(seconds, 0)));
   char text[32];

@@ -17,6 +17,8 @@ class Progress {
   void moving(const std::string& line);
   // A line that stays.
   void line(const std::string& text);
+  // A line that stays and that even quiet lets through.
+  void warning(const std::string& text);
 
  private:
   void clear();

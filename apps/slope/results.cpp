@@ -1,24 +1,28 @@
 #include "apps/slope/results.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
+#include <iostream>
 
-#include "apps/slope/run_folder.h"
+#include "apps/report/report.h"
 
 namespace slope::program {
+namespace {
 
 using Json = nlohmann::ordered_json;
 
-void add_results(const std::filesystem::path& run, const std::string& key, const Json& results,
+// Null when it is not there; discarded when it is not JSON.
+Json read_json(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  return in ? Json::parse(in, nullptr, false) : Json();
+}
+
+void add_results(const Run& run, const std::string& key, const Json& results,
                  const std::vector<std::string>& identity) {
-  const std::filesystem::path path = run / "results.json";
-  Json all = Json::object();
-  if (std::ifstream in(path); in) {
-    all = Json::parse(in, nullptr, false);
-    if (all.is_discarded() || !all.is_object())
-      throw DataError(path.string() + ": not a results file; move it away.");
-  }
+  const std::filesystem::path path = run.folder / "results.json";
+  Json all = read_json(path);
+  if (all.is_null()) all = Json{{"step", run.step}};
+  if (!all.is_object()) throw DataError(path.string() + ": not a results file; move it away.");
   Json& list = all[key];
   if (!list.is_array()) list = Json::array();
   for (const Json& result : results) {
@@ -34,34 +38,40 @@ void add_results(const std::filesystem::path& run, const std::string& key, const
       list.push_back(result);
     }
   }
-  write_text(path, all.dump(1) + "\n");
+  write_text(path, json_text(all, 1) + "\n");
 }
 
-std::string table_text(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+}  // namespace
+
+void drop_stale_results(const std::filesystem::path& run, int64_t step) {
+  for (const char* file : {"results.json", "pictures.json", "plane.json"}) {
+    const Json json = read_json(run / file);
+    if (json.is_object() && json.value("step", int64_t{-1}) != step)
+      std::filesystem::remove(run / file);
   }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      // Words to the left, numbers to the right.
-      const bool number = &row != &rows.front() && !row[i].empty() &&
-                          row[i].find_first_not_of("0123456789.%-+e") == std::string::npos;
-      const std::string space(widths[i] - row[i].size(), ' ');
-      line += (i ? "  " : "") + (number ? space + row[i] : row[i] + space);
+}
+
+void keep_results(const Run& run, const std::string& key, Json results,
+                  const std::vector<std::string>& identity, const std::string& data,
+                  Json pictures) {
+  std::vector<std::string> fields = identity;
+  fields.insert(fields.end(), {"data", "dtype", "seed"});
+  for (Json& result : results) {
+    result["data"] = data;
+    result["dtype"] = run.settings.dtype;
+    result["seed"] = run.settings.seed;
+  }
+  try {
+    drop_stale_results(run.folder, run.step);
+    add_results(run, key, results, fields);
+    if (!pictures.is_null()) {
+      pictures["step"] = run.step;
+      write_text(run.folder / "pictures.json", json_text(pictures));
     }
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+    report::write(run.folder);
+  } catch (const std::exception& error) {
+    std::cerr << "warning: the run folder keeps no such result: " << error.what() << "\n";
   }
-  return text;
-}
-
-std::string percent(double fraction) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%.2f%%", 100 * fraction);
-  return text;
 }
 
 }  // namespace slope::program

@@ -1,20 +1,25 @@
-// Results that `eval` and `attack` add to a run folder, for its report, and the tables people see.
+// Results that `eval` and `attack` keep in a run folder, for its report.
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "apps/slope/output.h"
+#include "apps/slope/run_folder.h"
+
 namespace slope::program {
 
-// Puts `results` under `key` ("eval", "attack") of RUN/results.json; entries with the same
-// `identity` fields are replaced.
-void add_results(const std::filesystem::path& run, const std::string& key,
-                 const nlohmann::ordered_json& results, const std::vector<std::string>& identity);
+// Puts `results` under `key` ("eval", "attack") of RUN/results.json; entries that agree in the
+// `identity` fields, the data, the dtype and the seed are replaced. Then renews the report.
+// pictures: what pictures.json shall hold; null: as it is. A folder that cannot be written is a
+// warning on stderr, no error: the results have been printed before.
+void keep_results(const Run& run, const std::string& key, nlohmann::ordered_json results,
+                  const std::vector<std::string>& identity, const std::string& data,
+                  nlohmann::ordered_json pictures = nullptr);
 
-// Columns aligned; the first row is the head.
-std::string table_text(const std::vector<std::vector<std::string>>& rows);
-std::string percent(double fraction);
+// Removes results.json, pictures.json and plane.json where they were made with weights of another
+// step: a report must not show them beside the curves of a training that went on.
+void drop_stale_results(const std::filesystem::path& run, int64_t step);
 
 }  // namespace slope::program

@@ -1,8 +1,13 @@
 #include "apps/slope/run_folder.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
+
+#include "core/ops/movement.h"
 
 namespace slope::program {
 
@@ -39,6 +44,20 @@ fs::path make_run_folder(const std::string& out, const std::string& model, bool 
   }
 }
 
+void remove_leftovers(const fs::path& folder) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const size_t mark = name.rfind(".tmp");
+    if (mark == std::string::npos || !entry.is_regular_file() ||
+        name.find_first_not_of("0123456789", mark + 4) != std::string::npos)
+      continue;
+    const std::string of = fs::path(name.substr(0, mark)).extension().string();
+    const char* written[] = {".safetensors", ".toml", ".csv", ".json", ".html"};
+    if (std::find(std::begin(written), std::end(written), of) != std::end(written))
+      fs::remove(entry.path());
+  }
+}
+
 void write_text(const fs::path& path, const std::string& text) {
   const fs::path temporary = path.string() + ".tmp";
   std::ofstream out(temporary, std::ios::binary);
@@ -48,13 +67,28 @@ void write_text(const fs::path& path, const std::string& text) {
   fs::rename(temporary, path);
 }
 
-std::string data_word(const TrainingOptions& options) {
-  if (!options.data.empty()) return options.data;
+// What the registry says of the model. Of one that it does not know: anything, since its own error
+// comes when it is made.
+static models::ModelEntry entry_of(const TrainingOptions& options) {
   const std::string name = options.model.substr(0, options.model.find(','));
   for (const models::ModelEntry& entry : models::model_list()) {
-    if (entry.name == name) return entry.data;
+    if (entry.name == name) return entry;
   }
-  return "mnist";  // an unknown model: its own error comes when it is made
+  return {.name = name, .what = "", .data = "mnist", .facts = {}, .options = {}};
+}
+
+std::string data_word(const TrainingOptions& options) {
+  return options.data.empty() ? entry_of(options).data : options.data;
+}
+
+void complete(TrainingOptions& options) {
+  const models::ModelEntry entry = entry_of(options);
+  options.data = data_word(options);
+  if (options.optimizer.empty()) options.optimizer = entry.optimizer;
+  if (options.lr > 0) return;
+  options.lr = options.optimizer == entry.optimizer ? entry.lr
+               : options.optimizer == "sgd"         ? 0.05
+                                                    : 0.001;
 }
 
 std::unique_ptr<models::Classifier> new_model(const TrainingOptions& options,
@@ -62,6 +96,18 @@ std::unique_ptr<models::Classifier> new_model(const TrainingOptions& options,
   const models::InputFacts facts{data.sample, data.classes};
   Rng rng(settings.seed);
   return models::make_model(options.model, &facts, rng, {.dtype = settings.value_dtype()});
+}
+
+std::string not_finite(const std::vector<nn::NamedTensor>& tensors) {
+  for (const nn::NamedTensor& t : tensors) {
+    const bool finite = dispatch_any(t.tensor.dtype(), [&]<typename T>() {
+      const std::vector<T> values = t.tensor.to_vector<T>();
+      return std::all_of(values.begin(), values.end(),
+                         [](T v) { return std::isfinite(static_cast<double>(v)); });
+    });
+    if (!finite) return t.name;
+  }
+  return {};
 }
 
 std::vector<nn::NamedTensor> model_tensors(const nn::Module& model) {
@@ -89,6 +135,9 @@ Run open_run(const std::string& folder, const Settings& settings) {
   list.add("--seed", run.settings.seed, "");
   list.add("--dtype", run.settings.dtype, "");
   list.read_toml(config.string());
+  const std::string trained_dtype = run.settings.dtype;
+  if (settings.dtype_given) run.settings.dtype = settings.dtype;
+  if (settings.seed_given) run.settings.seed = settings.seed;
 
   run.checkpoint = nn::load_checkpoint(weights);
   // The data itself is not needed to rebuild the model, only its shape, which the checkpoint
@@ -112,7 +161,18 @@ Run open_run(const std::string& folder, const Settings& settings) {
   Rng rng(run.settings.seed);
   run.model =
       models::make_model(run.options.model, &facts, rng, {.dtype = run.settings.value_dtype()});
+  if (run.settings.dtype != trained_dtype) {
+    for (nn::NamedTensor& t : run.checkpoint.tensors) {
+      if (t.tensor.dtype() != Dtype::i32) t.tensor = cast(t.tensor, run.settings.value_dtype());
+    }
+  }
   nn::restore(run.checkpoint, model_tensors(*run.model), weights.string(), {"optimizer."});
+  if (const std::string name = not_finite(model_tensors(*run.model)); !name.empty()) {
+    throw DataError(concat(weights.string(), ": ", name,
+                           " has values that are not finite: such a model decides nothing."));
+  }
+  if (const auto step = run.checkpoint.metadata.find("step"); step != run.checkpoint.metadata.end())
+    run.step = std::atoll(step->second.c_str());
   return run;
 }
 

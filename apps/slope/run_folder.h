@@ -17,6 +17,9 @@ namespace slope::program {
 // not empty is refused (ValueError) unless force.
 std::filesystem::path make_run_folder(const std::string& out, const std::string& model, bool force);
 
+// Removes what a killed process has left of files that it was writing: NAME.tmp, NAME.tmp123.
+void remove_leftovers(const std::filesystem::path& folder);
+
 // Writes text to a temporary name and renames it.
 void write_text(const std::filesystem::path& path, const std::string& text);
 
@@ -24,13 +27,17 @@ void write_text(const std::filesystem::path& path, const std::string& text);
 struct Run {
   std::filesystem::path folder;
   TrainingOptions options;
-  Settings settings;  // seed and dtype as trained; everything else as given
+  Settings settings;  // seed and dtype as trained unless given; everything else as given
   std::unique_ptr<models::Classifier> model;
   nn::Checkpoint checkpoint;
+  int64_t step = 0;  // optimiser steps behind the weights
 };
-// Errors: not a run folder, a checkpoint that does not fit the model.
+// Weights are cast where another dtype is given. Errors: not a run folder, a checkpoint that does
+// not fit the model or has weights that are not finite.
 Run open_run(const std::string& folder, const Settings& settings);
 
+// Fills in what was left open: data, optimizer and learning rate become the model's own.
+void complete(TrainingOptions& options);
 // The word of the data set that a model is trained on.
 std::string data_word(const TrainingOptions& options);
 // The first `limit` test samples of a data set (0: all). Errors: samples that do not fit the model.
@@ -39,6 +46,8 @@ nn::Dataset test_set(const Run& run, const std::string& word, int64_t limit,
 // A fresh model for data like this.
 std::unique_ptr<models::Classifier> new_model(const TrainingOptions& options,
                                               const Settings& settings, const nn::Dataset& data);
+// The name of the first of these that has a value which is not finite; empty when all are.
+std::string not_finite(const std::vector<nn::NamedTensor>& tensors);
 // Parameters and buffers, by name.
 std::vector<nn::NamedTensor> model_tensors(const nn::Module& model);
 

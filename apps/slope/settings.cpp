@@ -3,9 +3,11 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 
@@ -42,6 +44,19 @@ Check number_check(const std::string& wish, bool (*allowed)(double)) {
   return [wish, allowed](const std::string& text) {
     const auto value = finite_number(text);
     return value && allowed(*value) ? std::string() : concat("must be ", wish, ", got ", text);
+  };
+}
+
+// The seeds that TOML can hold. Not by way of a double, which rounds the largest of them.
+Check seed_check() {
+  return [](const std::string& text) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = error == std::errc() && end == text.data() + text.size();
+    return whole && value >= 0
+               ? std::string()
+               : concat("must be a whole number from 0 to 9223372036854775807 (2^63 - 1), got ",
+                        text);
   };
 }
 
@@ -85,6 +100,7 @@ std::string OptionList::problem(const Entry& entry, const std::string& type,
 
 void OptionList::read_toml(const std::string& path) {
   toml::table table;
+  if (std::filesystem::is_directory(path)) throw DataError(path + ": is a folder, no TOML file.");
   if (!std::ifstream(path)) throw DataError(path + ": cannot be opened.");
   try {
     table = toml::parse_file(path);
@@ -114,18 +130,20 @@ void OptionList::read_toml(const std::string& path) {
       set(node);
     }
     found->second.option->required(false);  // it has a value now
+    found->second.in_file = true;
   }
+}
+
+bool OptionList::given(const std::string& name) const {
+  const Entry& entry = entries_.at(name);
+  return entry.in_file || entry.option->count() > 0;
 }
 
 void add_settings(OptionList& options, Settings& s) {
   options.add("--threads", s.threads, "Threads; 0: all cores", not_negative())->group("Everywhere");
   options.add("--device", s.device, "Where to compute: cpu or reference (slope info devices)")
       ->group("Everywhere");
-  options
-      .add("--seed", s.seed, "Seed of everything random",
-           number_check("a whole number from 0 to 2^63 - 1",
-                        [](double v) { return v >= 0 && v < 0x1p63; }))
-      ->group("Everywhere");
+  options.add("--seed", s.seed, "Seed of everything random", seed_check())->group("Everywhere");
   options.add("--dtype", s.dtype, "float32 or float64", one_of({"float32", "float64"}))
       ->group("Everywhere");
   options

@@ -16,6 +16,7 @@ struct Settings {
   std::string device = "cpu";
   uint64_t seed = 0;
   std::string dtype = "float32";
+  bool seed_given = false, dtype_given = false;  // rather than left at their defaults
   std::string data_dir;
   bool exact = false;
   bool quiet = false;
@@ -53,6 +54,9 @@ class OptionList {
   // unknown key (the nearest one is offered), a value of another type or outside its range.
   void read_toml(const std::string& path);
 
+  // Whether an option ("limit") has been given, in the file or on the command line.
+  bool given(const std::string& name) const;
+
  private:
   enum class Kind { flag, whole_number, number, text };
   struct Entry {
@@ -60,6 +64,7 @@ class OptionList {
     Kind kind;
     Check check;
     std::function<bool(const std::string& text)> set;  // false: the text is no such value
+    bool in_file = false;
   };
 
   template <typename T>

@@ -1,12 +1,11 @@
 #include <algorithm>
 #include <cmath>
-#include <iostream>
 
 #include "apps/problems/problem_solve.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
+#include "apps/slope/output.h"
 #include "apps/slope/progress.h"
-#include "apps/slope/results.h"
 #include "ode/number_text.h"
 #include "ode/solver_word.h"
 
@@ -161,10 +160,11 @@ int run(const SolveCommand& c, const Settings& settings) {
     }
   }
   if (settings.json) {
-    std::cout << Json{{"problem", c.problem}, {"results", json}}.dump() << "\n";
+    print_json({{"problem", c.problem}, {"results", json}});
   } else {
-    std::cout << results_text(results, solvers, all.size() > 1);
-    if (results.size() == 1 && c.batch == 1) std::cout << states_text(all[0], results[0]);
+    const bool states = results.size() == 1 && c.batch == 1;
+    print(results_text(results, solvers, all.size() > 1) +
+          (states ? states_text(all[0], results[0]) : ""));
   }
   return 0;
 }

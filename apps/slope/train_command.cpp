@@ -5,7 +5,9 @@
 
 #include "apps/report/report.h"
 #include "apps/slope/commands.h"
+#include "apps/slope/output.h"
 #include "apps/slope/plane.h"
+#include "apps/slope/results.h"
 #include "apps/slope/trainer.h"
 
 namespace slope::program {
@@ -43,8 +45,7 @@ int run(TrainCommand c, const Settings& given) {
   } else if (c.options.model.empty()) {
     throw CLI::RequiredError("MODEL (or --resume RUN)");
   }
-  if (c.options.lr == 0) c.options.lr = usual_rate(c.options.optimizer);
-  c.options.data = data_word(c.options);
+  complete(c.options);
   // Everything that can be wrong shows before a folder is touched.
   Trainer trainer(c.options, settings, load_data(c.options.data, settings.data_dir, settings.seed),
                   old ? &*old : nullptr);
@@ -53,6 +54,7 @@ int run(TrainCommand c, const Settings& given) {
   if (!old) {
     for (const char* file : kRunFiles) std::filesystem::remove(folder / file);
   }
+  remove_leftovers(folder);
   write_text(folder / "config.toml", to_toml(c.options, settings));
 
   struct sigaction action {};
@@ -65,18 +67,19 @@ int run(TrainCommand c, const Settings& given) {
     std::cerr << "stopped and saved; go on with: slope train --resume " << folder.string() << "\n";
     return 128 + stopped_by;
   }
+  drop_stale_results(folder, trainer.step());
   write_plane(folder, trainer.model(), trainer.solver(), trainer.data().test,
-              settings.value_dtype());
+              settings.value_dtype(), trainer.step());
   report::write(folder);
   const nlohmann::ordered_json result = trainer.result();
   if (settings.json) {
     nlohmann::ordered_json with_report = result;
     with_report["report"] = (folder / "report.html").string();
-    std::cout << with_report.dump() << "\n";
+    print_json(with_report);
   } else {
-    std::cout << "test accuracy " << result["test_accuracy"].get<double>() << " (best "
-              << result["best_accuracy"].get<double>() << "), run " << folder.string()
-              << ", report " << (folder / "report.html").string() << "\n";
+    print(concat("test accuracy ", result["test_accuracy"].get<double>(), " (best ",
+                 result["best_accuracy"].get<double>(), "), run ", folder.string(), ", report ",
+                 (folder / "report.html").string(), "\n"));
   }
   return 0;
 }

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "apps/slope/output.h"
 #include "core/storage.h"
 #include "ode/solver_word.h"
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr uint32_t kDropoutStream = 0xd0;
 constexpr int64_t kEvaluationBatch = 250;
+constexpr double kLargestCount = 1e15;  // of steps, samples, seconds; larger is a damaged file
 
 // Each member of Position by name, for the checkpoint's metadata.
 template <typename F>
@@ -97,19 +99,35 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
     std::vector<nn::NamedTensor> all = model_tensors(*model_);
     for (const nn::NamedTensor& s : optimizer_->state())
       all.push_back({"optimizer." + s.name, s.tensor});
-    const std::string file = (resume->folder / "model.safetensors").string();
-    nn::restore(resume->checkpoint, all, file);
-    each_field(at_, [&](const char* name, auto& value) {
-      const auto& metadata = resume->checkpoint.metadata;
-      const auto found = metadata.find(name);
-      if (found == metadata.end() || !read_number(found->second, value)) {
-        throw DataError(
-            concat(file, ": metadata \"", name, "\" is ",
-                   found == metadata.end() ? "missing" : "\"" + found->second + "\", not a number",
-                   "; the run cannot be resumed."));
-      }
-    });
+    nn::restore(resume->checkpoint, all, (resume->folder / "model.safetensors").string());
+    read_position(*resume);
   }
+}
+
+// Where the checkpoint says that the run stands. A number outside its range, which would lead the
+// run astray, is an error like one that is missing.
+void Trainer::read_position(const Run& run) {
+  const std::string file = (run.folder / "model.safetensors").string();
+  const auto check = [&](bool sound, const char* name, const std::string& what) {
+    if (!sound)
+      throw DataError(
+          concat(file, ": metadata \"", name, "\" is ", what, "; the run cannot be resumed."));
+  };
+  each_field(at_, [&](const char* name, auto& value) {
+    const auto found = run.checkpoint.metadata.find(name);
+    check(found != run.checkpoint.metadata.end(), name, "missing");
+    const std::string text = "\"" + found->second + "\"";
+    check(read_number(found->second, value), name, text + ", not a number");
+    check(value >= 0 && static_cast<double>(value) <= kLargestCount, name,
+          text + ", out of its range");
+  });
+  check(at_.batch <= loader_->batches(), "batch",
+        concat(at_.batch, ", an epoch has ", loader_->batches()));
+  check(at_.seen <= data_.train.size(), "seen",
+        concat(at_.seen, ", the training set has ", data_.train.size(), " samples"));
+  check(at_.correct <= at_.seen, "correct", concat(at_.correct, " of ", at_.seen, " samples"));
+  check(at_.test_accuracy <= 1, "test-accuracy", concat(at_.test_accuracy, ", above 1"));
+  check(at_.best_accuracy <= 1, "best-accuracy", concat(at_.best_accuracy, ", above 1"));
 }
 
 int64_t Trainer::total_steps() const {
@@ -147,9 +165,7 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
         (*train_step_)(batch.x, batch.labels,
                        optimizer_->numbers(values.rate, values.momentum, at_.step + 1), keys);
     if (!std::isfinite(r.loss)) {
-      throw SolveError(concat("train: the loss is ", r.loss, " at step ", at_.step + 1,
-                              ". Lower --lr (now ", options_.lr, ") or set --clip-norm.",
-                              at_.epoch > 0 ? " The last checkpoint is whole." : ""));
+      throw SolveError(astray(concat("the loss is ", shown(r.loss), " at step ", at_.step + 1)));
     }
     meter_.end_pass();
     at_.nfe_forward = meter_.forward();
@@ -175,6 +191,10 @@ void Trainer::end_epoch() {
   const double train_accuracy = static_cast<double>(at_.correct) / seen;
   at_.train_loss = at_.loss_sum / seen;
   const Accuracy test = (*evaluator_)(data_.test, kEvaluationBatch, settings_.value_dtype());
+  if (const std::string warning = test.warning(); !warning.empty()) {
+    warnings_.push_back(concat("on the test set after epoch ", at_.epoch + 1, " ", warning));
+    progress_->warning(warnings_.back());
+  }
   at_.test_accuracy = test.value();
   const bool best = test.value() > at_.best_accuracy;
   at_.best_accuracy = std::max(at_.best_accuracy, test.value());
@@ -183,7 +203,8 @@ void Trainer::end_epoch() {
   std::ofstream out(metrics, std::ios::app);
   out << formatted("%lld,%lld,%.3f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g\n",
                    static_cast<long long>(at_.epoch + 1), static_cast<long long>(at_.step),
-                   at_.seconds, rate, at_.train_loss, train_accuracy, test.loss, test.value(),
+                   at_.seconds, rate, at_.train_loss, train_accuracy,
+                   std::isnan(test.loss) ? std::fabs(test.loss) : test.loss, test.value(),
                    at_.nfe_forward, at_.nfe_backward);
   out.close();
   if (!out) throw DataError(metrics.string() + ": cannot be written.");
@@ -206,10 +227,22 @@ void Trainer::end_epoch() {
   if (options_.checkpoint_every == 0 || last) save("model.safetensors");
 }
 
+// What to do about a training that diverged; a whole checkpoint, if there is one, is still there.
+std::string Trainer::astray(const std::string& what) const {
+  const std::filesystem::path checkpoint = folder_ / "model.safetensors";
+  return concat("train: ", what, ". Lower --lr (now ", options_.lr, ") or set --clip-norm.",
+                std::filesystem::exists(checkpoint)
+                    ? " The last checkpoint, " + checkpoint.string() + ", is whole."
+                    : "");
+}
+
 void Trainer::save(const std::string& name) {
   std::vector<nn::NamedTensor> all = model_tensors(*model_);
   for (const nn::NamedTensor& s : optimizer_->state())
     all.push_back({"optimizer." + s.name, s.tensor});
+  // A loss may be finite and the step behind it still overflow.
+  if (const std::string bad = not_finite(all); !bad.empty())
+    throw SolveError(astray(concat(bad, " is not finite after step ", at_.step)));
   nn::Metadata metadata{{"slope", SLOPE_VERSION},
                         {"model", model_->word()},
                         {"config", to_toml(options_, settings_)},
@@ -258,7 +291,8 @@ nlohmann::ordered_json Trainer::result() const {
           {"nfe_backward", at_.nfe_backward},
           {"seconds", at_.seconds},
           {"examples_per_second",
-           at_.seconds > 0 ? static_cast<double>(at_.examples) / at_.seconds : 0.0}};
+           at_.seconds > 0 ? static_cast<double>(at_.examples) / at_.seconds : 0.0},
+          {"warnings", warnings_}};
 }
 
 }  // namespace slope::program

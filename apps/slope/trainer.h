@@ -41,12 +41,15 @@ class Trainer {
   const models::Classifier& model() const { return *model_; }
   const ode::Solver& solver() const { return solve_.solver; }
   const DataSets& data() const { return data_; }
+  int64_t step() const { return at_.step; }  // optimiser steps done
 
  private:
+  void read_position(const Run& run);
   int64_t total_steps() const;
   bool train_epoch(const volatile std::sig_atomic_t& stop);
   void end_epoch();
   void save(const std::string& name);
+  std::string astray(const std::string& what) const;
   std::string status_line(double rate) const;
 
   TrainingOptions options_;
@@ -63,6 +66,7 @@ class Trainer {
   std::unique_ptr<nn::Loader> loader_;
   std::unique_ptr<Progress> progress_;  // while it runs
   Position at_;
+  std::vector<std::string> warnings_;
   double next_line_ = 0;  // seconds of training before the next line of an epoch
 };
 

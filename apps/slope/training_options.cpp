@@ -30,9 +30,11 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
               not_negative());
   options.add("--batch", v.batch, "Samples per step", positive());
   options.add("--lr", v.lr,
-              "Learning rate, the highest of the schedule; 0: 0.05 for sgd, 0.001 for the others",
+              "Learning rate, the highest of the schedule; 0: the model's own, with another "
+              "optimiser than its own 0.05 for sgd and 0.001 for the others",
               not_negative());
-  options.add("--optimizer", v.optimizer, "sgd, adam, adamw or rmsprop");
+  options.add("--optimizer", v.optimizer,
+              "sgd, adam, adamw or rmsprop; default: the model's own (slope info models)");
   options.add("--momentum", v.momentum, "Momentum of sgd and rmsprop", from_0_to_1());
   options.add(
       "--schedule", v.schedule,
@@ -46,8 +48,6 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
               "Steps between checkpoints; 0: one per epoch", not_negative());
   options.add("--limit", v.limit, "Train on the first N samples; 0: all", not_negative());
 }
-
-double usual_rate(const std::string& optimizer) { return optimizer == "sgd" ? 0.05 : 0.001; }
 
 std::string to_toml(const TrainingOptions& v, const Settings& s) {
   std::ostringstream out;

@@ -16,8 +16,8 @@ struct TrainingOptions {
   int64_t epochs = 3;
   int64_t iterations = 0;  // > 0: so many steps instead of epochs
   int64_t batch = 128;
-  double lr = 0;  // 0: the usual one of the optimiser
-  std::string optimizer = "sgd";
+  double lr = 0;          // 0: the usual one (usual_rate)
+  std::string optimizer;  // "": the model's own
   double momentum = 0.9;
   std::string schedule = "constant";
   double weight_decay = 0;
@@ -26,9 +26,6 @@ struct TrainingOptions {
   int64_t checkpoint_every = 0;  // steps between checkpoints; 0: once per epoch
   int64_t limit = 0;             // first samples of the training set; 0: all
 };
-
-// The usual learning rate of an optimiser: 0.05 for sgd, 0.001 for the others.
-double usual_rate(const std::string& optimizer);
 
 // Registers them all; the same names are the keys of config.toml.
 void add_training_options(OptionList& options, TrainingOptions& values);
