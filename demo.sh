@@ -22,7 +22,8 @@ run=$("$slope" train odenet-mnist --data mnist --solver rk4:1 --epochs 3 \
 
 echo
 echo "accuracy on the 10,000 test images under other solvers"
-"$slope" eval "$run" --solver euler:1 --solver rk4:1 --solver rk4:4 --solver dopri5@1e-3
+"$slope" eval "$run" --solver euler --solver midpoint --solver rk4 --steps 1,2,4
+"$slope" eval "$run" --solver euler:8 --solver dopri5@1e-2 --solver dopri5@1e-3
 echo
 echo "accuracy under attack"
 "$slope" attack "$run" --attack fgsm,eps=0.1 --attack fgsm,eps=0.2 --attack fgsm,eps=0.3

@@ -24,7 +24,7 @@ std::vector<std::string> command_first(const std::vector<Command>& commands,
     const size_t sign = argument.find('=');
     const CLI::Option* option = commands[0].app->get_option_no_throw(argument.substr(0, sign));
     if (!option || option->get_group() != "Everywhere") return arguments;
-    at += sign == std::string::npos && option->get_type_size() > 0 ? 2 : 1;
+    at += sign == std::string::npos && option->get_items_expected_max() > 0 ? 2 : 1;
   }
   if (at < arguments.size())
     std::rotate(arguments.begin(), arguments.begin() + static_cast<std::ptrdiff_t>(at),

@@ -4,28 +4,35 @@
   const { data, css, colors, element, short, card, table, axis } = report;
   const percent = (v) => (100 * v).toFixed(2) + " %";
   const constant = (points) => points.every(([, y]) => y === points[0][1]);
-  const asPercent = { ticks: { callback: (v) => Math.round(1000 * v) / 10 + " %" } };
+  // As many digits as tell the ticks of an axis apart, whatever its range.
+  const digits = (ticks) => [0, 1, 2, 3, 4, 5].find((d) => ticks.every(({ value: v }) => Math.abs(100 * v - (100 * v).toFixed(d)) < 1e-7)) ?? 6;
+  const asPercent = { ticks: { callback: (v, i, ticks) => (100 * v).toFixed(digits(ticks)) + " %" } };
 
-  // series: [{label, points: [[x, y]]}]
+  // series: [{label, points: [[x, y, name of the point if it has one]]}]
   function lineChart(title, xLabel, yLabel, series, options = {}) {
     const drawn = series.filter((s) => s.points.length);
     if (!drawn.length || typeof Chart === "undefined") return;
     const canvas = element("canvas", { role: "img", ariaLabel: title });
     card(title).append(canvas);
-    // Step counts are powers of two more often than of ten: a tick for each count that was measured.
-    const counted = [...new Set(drawn.flatMap((s) => s.points.map(([x]) => x)))].sort((a, b) => a - b);
-    const counts = { type: "logarithmic", min: counted[0], max: counted.at(-1), ticks: { callback: (v) => String(v), autoSkip: false, minRotation: 0, maxRotation: 0 },
-      afterBuildTicks: (scale) => { scale.ticks = counted.map((value) => ({ value })); } };
+    // Counts are powers of two more often than of ten.
+    const counted = drawn.flatMap((s) => s.points.map(([x]) => x)), least = Math.min(...counted), largest = Math.max(...counted);
+    const room = least === largest ? 2 : 1.1;
+    const counts = { type: "logarithmic", min: least / room, max: largest * room, ticks: { callback: (v) => String(v), maxRotation: 0 },
+      afterBuildTicks: (scale) => { scale.ticks = Array.from({ length: 31 }, (_, i) => ({ value: 2 ** i })).filter(({ value: v }) => v >= scale.min && v <= scale.max); } };
     const epochs = { type: "linear", ticks: { precision: 0 } };
     new Chart(canvas, {
       type: "line",
       data: { datasets: drawn.map((s, i) => ({
-        label: s.label, data: s.points.map(([x, y]) => ({ x, y })), borderColor: colors[i % colors.length],
-        backgroundColor: colors[i % colors.length], borderWidth: 2, clip: false, pointRadius: s.points.length > 40 ? 0 : 3, tension: 0,
+        label: s.label, data: s.points.map(([x, y, name]) => ({ x, y, name })), borderColor: colors[i % colors.length],
+        backgroundColor: colors[i % colors.length], borderWidth: 2, clip: false, tension: 0,
+        pointRadius: s.points.length > 40 ? 0 : s.points.length > 1 ? 3 : 5,
       })) },
       options: {
         animation: false, maintainAspectRatio: false, parsing: false, interaction: { mode: "nearest", intersect: false },
-        plugins: { legend: { display: drawn.length > 1, labels: { color: css("--text"), boxWidth: 14 } } },
+        plugins: {
+          tooltip: { callbacks: { label: ({ raw, dataset, formattedValue }) => (raw.name || dataset.label) + ": " + formattedValue } },
+          legend: { display: drawn.length > 1, labels: { color: css("--text"), boxWidth: 14 } },
+        },
         scales: { x: axis(xLabel, options.counts ? counts : xLabel === "epoch" ? epochs : { type: "linear" }), y: axis(yLabel, options.y) },
       },
     });
@@ -44,20 +51,23 @@
 
   const evals = data.results.eval || [];
   const attacks = data.results.attack || [];
-  // Accuracies over different numbers of samples do not belong on one curve: the largest number counts.
-  const most = {};
-  for (const r of evals) most[r.solver] = Math.max(most[r.solver] || 0, r.examples);
+  // Accuracies over other data, in another dtype or over fewer samples do not belong on one curve.
+  const comparable = (results) => {
+    const own = results.filter((r) => r.data === data.data && r.dtype === data.dtype), most = Math.max(...own.map((r) => r.examples));
+    return own.filter((r) => r.examples === most);
+  };
+  // By what a pass costs: so every solver has its place, fixed steps or not, and methods can be compared.
   const byMethod = {};
-  for (const r of evals) {
-    const match = /^(.*):(\d+)$/.exec(r.solver);
-    if (match && r.examples === most[r.solver]) (byMethod[match[1]] = byMethod[match[1]] || []).push([Number(match[2]), r.accuracy]);
+  for (const r of comparable(evals)) {
+    const method = r.solver.split(/[:@~]/)[0] + (r.solver.includes("@") ? "@" : "");
+    if (r.nfe > 0) (byMethod[method] = byMethod[method] || []).push([r.nfe, r.accuracy, r.solver]);
   }
-  const sweeps = Object.entries(byMethod).filter(([, p]) => p.length > 1);
-  lineChart("Accuracy under other solvers", "steps", "accuracy",
-    sweeps.map(([label, p]) => ({ label, points: p.sort((a, b) => a[0] - b[0]) })), { counts: true, y: asPercent });
+  const solvers = Object.entries(byMethod).map(([label, p]) => ({ label, points: p.sort((a, b) => a[0] - b[0]) }));
+  if (solvers.flatMap((s) => s.points).length > 1)
+    lineChart("Accuracy under other solvers", "evaluations of the field per pass (NFE)", "accuracy", solvers, { counts: true, y: asPercent });
 
   const byEps = {};
-  for (const r of attacks) {
+  for (const r of comparable(attacks)) {
     const match = /^([^,]+),(?:.*,)?eps=([^,]+)/.exec(r.attack);
     if (!match) continue;
     const [above, below] = match[2].split("/").map(Number);
@@ -69,10 +79,12 @@
 
   if (data.plane) drawPlane(data.plane);
 
+  // What a result was measured on, where it is not what the run was trained on.
+  const other = (r) => [r.data === data.data ? "" : ", " + r.data, r.dtype === data.dtype ? "" : ", " + r.dtype].join("");
   table("Solvers", ["solver", "accuracy", "correct", "of", "loss", "NFE"],
-    evals.map((r) => [r.solver, percent(r.accuracy), r.correct, r.examples, short(r.loss), short(r.nfe)]), 1);
+    evals.map((r) => [r.solver + other(r), percent(r.accuracy), r.correct, r.examples, r.loss === null ? "not finite" : short(r.loss), short(r.nfe)]), 1);
   table("Attacks", ["attack", "solver", "attack solver", "gradient", "clean", "attacked", "of"],
-    attacks.map((r) => [r.attack, r.solver, r.attack_solver, r.gradient, percent(r.clean_accuracy), percent(r.accuracy), r.examples]), 4);
+    attacks.map((r) => [r.attack + other(r), r.solver, r.attack_solver, r.gradient, percent(r.clean_accuracy), percent(r.accuracy), r.examples]), 4);
 
   // ---- pictures: clean, perturbation, attacked ----
   const p = data.pictures;

@@ -1,0 +1,183 @@
+// What a result is worth: printed or an error, finite or a warning, and never beside weights that
+// it was not made with.
+#include <limits>
+
+#include "nn/checkpoint.h"
+#include "tests/apps/program.h"
+
+using namespace slope::program_test;
+namespace nn = slope::nn;
+
+namespace {
+
+// A run "a" of a second or so.
+void train(const Folder& here, const Arguments& more = {}) {
+  Arguments a{"train", "spheres-mlp", "--epochs", "1", "--out", "a", "--quiet", "--json"};
+  a.insert(a.end(), more.begin(), more.end());
+  run(here, a).json();
+}
+
+// Weights times a factor; the optimiser's state stays.
+void scale_weights(const Folder& here, float factor) {
+  const fs::path file = here / "a/model.safetensors";
+  nn::Checkpoint c = nn::load_checkpoint(file);
+  for (nn::NamedTensor& t : c.tensors) {
+    if (t.name.starts_with("optimizer.")) continue;
+    std::vector<float> values = t.tensor.to_vector<float>();
+    for (float& v : values) v *= factor;
+    t.tensor = slope::from_host(values, t.tensor.shape());
+  }
+  nn::save_checkpoint(file, c.tensors, c.metadata);
+}
+
+int shell(const Folder& here, const std::string& arguments) {
+  const std::string command =
+      "cd '" + here.path().string() + "' && '" + slope::test::program() + "' " + arguments;
+  const int status = std::system(command.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+}  // namespace
+
+TEST_CASE("results: outputs that are not finite are a warning, weights that are not an error") {
+  Folder here;
+  train(here);
+  scale_weights(here, 1e30F);
+  for (const Arguments& command :
+       {Arguments{"eval", "a", "--json", "--quiet"},
+        Arguments{"attack", "a", "--attack", "fgsm,eps=0.1", "--json", "--quiet"}}) {
+    const Result r = run(here, command);
+    const Json result = r.json()["results"][0];
+    REQUIRE(!result["warnings"].empty());
+    CHECK(result["warnings"][0].get<std::string>().find("not finite") != std::string::npos);
+    CHECK(r.error.starts_with("warning: "));
+  }
+  const Result people = run(here, {"eval", "a", "--quiet"});
+  CHECK(people.out.find("-nan") == std::string::npos);
+
+  scale_weights(here, std::numeric_limits<float>::quiet_NaN());
+  check_error(here, {"eval", "a"}, 1, "not finite");
+  check_error(here, {"attack", "a", "--attack", "fgsm"}, 1, "not finite");
+  check_error(here, {"train", "--resume", "a", "--epochs", "2"}, 1, "not finite");
+}
+
+TEST_CASE("results: those of other data, dtype or seed stand beside each other, no two alike") {
+  Folder here;
+  train(here);
+  const auto eval = [&](const Arguments& more) {
+    Arguments a{"eval", "a", "--json"};
+    a.insert(a.end(), more.begin(), more.end());
+    return run(here, a).json()["results"][0]["loss"].get<double>();
+  };
+  const double loss = eval({});
+  const double exact = eval({"--dtype", "float64"});
+  CHECK(exact != loss);
+  CHECK(exact == doctest::Approx(loss).epsilon(1e-4));
+  CHECK(eval({"--data", "spheres,dim=2,test=1000"}) == loss);
+  CHECK(eval({"--limit", "10"}) != loss);
+  CHECK(eval({"--seed", "5"}) != loss);  // other points
+  CHECK(eval({}) == loss);
+  const Json all = Json::parse(read(here / "a/results.json"));
+  REQUIRE(all["eval"].size() == 5);
+  CHECK(all["eval"][0]["data"] == "spheres,dim=2");
+  CHECK(all["eval"][1]["dtype"] == "float64");
+  CHECK(all["eval"][4]["seed"] == 5);
+  CHECK(run(here, {"attack", "a", "--attack", "fgsm", "--dtype", "float64", "--json"})
+            .json()["results"][0]["examples"] == 1000);
+}
+
+TEST_CASE("results: a training that goes on leaves none of those before") {
+  Folder here;
+  train(here);
+  run(here, {"eval", "a", "--solver", "euler:7", "--json"}).json();
+  run(here, {"train", "--resume", "a", "--json"}).json();  // nothing to do: they stay
+  CHECK(read(here / "a/report.html").find("euler:7") != std::string::npos);
+  run(here, {"train", "--resume", "a", "--epochs", "2", "--json"}).json();
+  CHECK(!fs::exists(here / "a/results.json"));
+  CHECK(read(here / "a/report.html").find("euler:7") == std::string::npos);
+  // Nor where a run was killed, and its report never renewed.
+  write(here / "a/results.json", R"({"step": 3, "attack": [{"attack": "fgsm,eps=0.7"}]})");
+  run(here, {"eval", "a", "--json"}).json();
+  CHECK(read(here / "a/report.html").find("fgsm,eps=0.7") == std::string::npos);
+}
+
+TEST_CASE("results: printed before they are kept; stdout that takes nothing is an error") {
+  Folder here;
+  train(here);
+  fs::create_directories(here / "a/results.json/in the way");
+  const Result r = run(here, {"eval", "a", "--json", "--quiet"});
+  CHECK(r.json()["results"].size() == 1);
+  CHECK(r.error.starts_with("warning: the run folder keeps no such result: a/results.json"));
+  for (const char* command : {"eval a --quiet --json", "eval a --quiet", "info methods",
+                              "info data --json", "--help", "solve sine --quiet"}) {
+    CAPTURE(command);
+    CHECK(shell(here, command + std::string(" >/dev/full 2>said")) == 1);
+    CHECK(read(here / "said").find("error: stdout: ") != std::string::npos);
+  }
+}
+
+TEST_CASE("train: the defaults of the models of points train; a loss that is not finite says so") {
+  Folder here;
+  for (const char* model : {"spheres-mlp", "spheres-conv"}) {
+    CAPTURE(model);
+    const Json json =
+        run(here, {"train", model, "--iterations", "200", "--json", "--quiet"}).json();
+    CHECK(json["test_accuracy"].get<double>() > 0.7);
+    CHECK(json["warnings"].empty());
+  }
+  const Result r =
+      run(here, {"train", "spheres-conv", "--optimizer", "sgd", "--lr", "1e9", "--quiet"});
+  CHECK(r.status == 1);
+  CHECK(r.error.find("not finite") + r.error.find("the loss is") != 2 * std::string::npos);
+  CHECK(r.error.find("checkpoint") == std::string::npos);  // there is none
+  CHECK(r.error.find("-nan") == std::string::npos);
+}
+
+TEST_CASE("resume: counters outside their range are refused; leftovers of a kill are removed") {
+  Folder here;
+  train(here);
+  const fs::path file = here / "a/model.safetensors";
+  const nn::Checkpoint whole = nn::load_checkpoint(file);
+  const std::pair<const char*, const char*> cases[] = {
+      {"step", "-5"},       {"batch", "999999999"},
+      {"loss-sum", "nan"},  {"correct", "1"},
+      {"seen", "2001"},     {"best-accuracy", "1.5"},
+      {"seconds", "1e300"}, {"epoch", "99999999999999999999"}};
+  for (const auto& [name, value] : cases) {
+    nn::Metadata metadata = whole.metadata;
+    metadata[name] = value;
+    nn::save_checkpoint(file, whole.tensors, metadata);
+    check_error(here, {"train", "--resume", "a", "--epochs", "2"}, 1,
+                std::string("metadata \"") + name + "\"");
+  }
+  nn::save_checkpoint(file, whole.tensors, whole.metadata);
+  const char* leftovers[] = {"model.safetensors.tmp123", "best.safetensors.tmp4",
+                             "results.json.tmp"};
+  for (const char* name : leftovers) write(here / "a" / name, "half");
+  write(here / "a/notes.tmp", "mine");
+  run(here, {"train", "--resume", "a", "--epochs", "2", "--json"}).json();
+  for (const char* name : leftovers) CHECK(!fs::exists(here / "a" / name));
+  CHECK(read(here / "a/notes.tmp") == "mine");
+}
+
+TEST_CASE(
+    "options: before the command, twice, at their limits, folders and bytes that are no text") {
+  Folder here;
+  CHECK(run(here, {"--threads", "1", "--json", "info", "data"}).json().contains("data"));
+  CHECK(run(here, {"--threads=1", "info", "data", "--json"}).json().contains("data"));
+  train(here, {"--seed", "9223372036854775807"});
+  CHECK(read(here / "a/config.toml").find("seed = 9223372036854775807\n") != std::string::npos);
+  check_error(here, {"train", "spheres-mlp", "--seed", "9223372036854775808"}, 2,
+              "got 9223372036854775808");
+  check_error(here, {"train", "spheres-mlp", "--iterations", "5", "--iterations=6"}, 2,
+              "--iterations is given 2 times");
+  check_error(here, {"train", "spheres-mlp", "--config", "a"}, 1, "a: is a folder");
+  check_error(here, {"eval", "a", "--limit", "999999"}, 1, "1000 samples");
+  check_error(here, {"attack", "a", "--attack", "fgsm", "--limit", "999999"}, 1, "1000 samples");
+  const std::string odd = "r\xff";
+  const Json json =
+      run(here, {"train", "spheres-mlp", "--epochs", "1", "--out", odd, "--json", "--quiet"})
+          .json();
+  CHECK(json["run"] == "r\xef\xbf\xbd");  // the replacement character
+  CHECK(fs::exists(here / odd / "report.html"));
+}
