@@ -13,8 +13,10 @@ using Json = nlohmann::ordered_json;
 
 // Null when it is not there; discarded when it is not JSON.
 Json read_json(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return nullptr;
+  if (!std::filesystem::is_regular_file(path)) return Json::value_t::discarded;
   std::ifstream in(path);
-  return in ? Json::parse(in, nullptr, false) : Json();
+  return Json::parse(in, nullptr, false);
 }
 
 void add_results(const Run& run, const std::string& key, const Json& results,
