@@ -12,6 +12,9 @@ Solution differentiable(const Field& field, const Tensor& y0, const std::vector<
   switch (gradient) {
     case Gradient::checkpointed:
       return solve_checkpointed(field, y0, times, watched_times, solver, plans);
+    case Gradient::reversible:
+      return solve_checkpointed(field, y0, times, watched_times, solver, plans,
+                                States::reconstructed);
     case Gradient::through:
       break;
   }
@@ -30,16 +33,18 @@ const char* name(Gradient gradient) {
       return "through";
     case Gradient::checkpointed:
       return "checkpointed";
+    case Gradient::reversible:
+      return "reversible";
   }
   return "?";
 }
 
 Gradient parse_gradient(const std::string& word) {
-  for (Gradient g : {Gradient::checkpointed, Gradient::through}) {
+  for (Gradient g : {Gradient::checkpointed, Gradient::through, Gradient::reversible}) {
     if (word == name(g)) return g;
   }
-  throw ValueError(
-      concat("gradient: there is no gradient \"", word, "\". Write checkpointed or through."));
+  throw ValueError(concat("gradient: there is no gradient \"", word,
+                          "\". Write checkpointed, through or reversible."));
 }
 
 Solution solve_differentiable(const Field& field, const Tensor& y0,

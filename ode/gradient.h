@@ -7,16 +7,18 @@
 
 namespace slope::ode {
 
-// Both are the exact gradient of the discrete solve, to the same bits: of what was computed, not of
-// the ODE behind it. The choice of step sizes is never differentiated: the steps that were accepted
-// count as given.
+// Exact gradients of the discrete solve: of what was computed, not of the ODE behind it. The choice
+// of step sizes is never differentiated: the steps that were accepted count as given. `through` and
+// `checkpointed` have the same bits.
 enum class Gradient {
   through,       // the tape keeps every op of every step
   checkpointed,  // one state is kept per step; the gradient computes each step once more, but for
                  // the last of fixed ones
+  reversible,    // no state is kept: each is made again from the next one, up to rounding. For
+                 // methods whose steps can be undone (MethodFacts::reversible)
 };
 const char* name(Gradient gradient);
-// "checkpointed" or "through"; anything else: ValueError that lists them.
+// "checkpointed", "through" or "reversible"; anything else: ValueError that lists them.
 Gradient parse_gradient(const std::string& word);
 
 // solve(), differentiable in y0 and in the field's context by the tapes that listen; without a tape

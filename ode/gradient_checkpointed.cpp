@@ -6,6 +6,7 @@
 #include "autograd/functions.h"
 #include "core/ops/pointwise.h"
 #include "core/plan.h"
+#include "ode/gradient_reversible.h"
 #include "ode/gradient_step.h"
 #include "ode/gradient_times.h"
 
@@ -22,7 +23,8 @@ struct Checkpoints {
   std::optional<ErrorNormOptions> tolerance = {};
   StepPlans* plans = nullptr;
   std::vector<double> grid = {};
-  std::vector<Tensors> states = {};         // at each time of the grid
+  std::vector<Tensors> states = {};         // at each time of the grid, or none
+  Tensors last_state = {}, ys = {};         // else: at its end, and the outputs
   std::unique_ptr<RecordedStep> last = {};  // the last step of fixed ones: it need not run again
   int64_t last_evaluations = 0;             // of the field, in that step
   std::shared_ptr<Statistics> statistics = {};
@@ -35,6 +37,32 @@ struct Checkpoints {
 };
 
 // From the last step to the first, each computed once more from the state before it.
+Tensors walk_back(const Checkpoints& c, const CustomVjp& v);
+
+// Walks back through states that are kept, after all.
+Tensors walk_back_kept(const Checkpoints& c, const Tensors& context, const CustomVjp& v) {
+  ++c.statistics->reconstructions_lost;
+  const FieldCode code(c.field);
+  const Tensors parameters = code.parameters(context);
+  const Solver again{.method = c.method, .stepping = StepGrid{c.grid}};
+  Solution s;
+  {
+    const MuteTapes quiet;
+    s = solve(code.field(context), v.inputs[0], c.times, again,
+              {.plans = c.plans, .keep_states = true, .parameters = &parameters});
+  }
+  return walk_back({.method = c.method,
+                    .field = c.field,
+                    .times = c.times,
+                    .times_given = c.times_given,
+                    .tolerance = c.tolerance,
+                    .plans = c.plans,
+                    .grid = c.grid,
+                    .states = std::move(s.states),
+                    .statistics = c.statistics},
+                   v);
+}
+
 Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
   const size_t steps = c.grid.size() - 1;
   const Tensors context(v.inputs.begin() + static_cast<int64_t>(c.first_context()), v.inputs.end());
@@ -52,6 +80,12 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
   StepGradients gradients(c.method, c.field, context, c.tolerance, c.plans, *c.statistics);
   TimeGradients dtimes(c.times);
   const bool starts = steps > 0 && c.method->start_evaluations(false) > 0;
+  std::optional<Reconstruction> undone;
+  if (c.states.empty()) {
+    undone.emplace(c.method, c.field, context,
+                   Reconstruction::Solved{c.grid, c.last_state, c.times, c.ys}, c.plans,
+                   *c.statistics);
+  }
   const bool wanted_at_start = v.wanted[0] || wanted.any_context() || wanted.clock;
 
   Flow flow{.state = {arriving[steps]}, .context = Tensors(context.size()), .clock = {}};
@@ -60,6 +94,8 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
                        [](const Tensor& x) { return x.defined(); });
   };
   for (size_t n = steps; n-- > 0;) {
+    if (undone && !undone->step_back()) return walk_back_kept(c, context, v);
+    const Tensors& state = undone ? undone->state() : c.states[n];
     if (!flows()) {  // nothing flows into later states
       flow.state = {arriving[n]};
       continue;
@@ -74,19 +110,19 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
       flow = c.last->gradient(wanted, flow, from_output);
       c.statistics->evaluations_backward += c.last_evaluations;
     } else {
-      flow = gradients.step(clock, c.states[n], wanted, flow, from_output);
+      flow = gradients.step(clock, state, wanted, flow, from_output);
     }
     if (wanted.clock) dtimes.add(clock, flow.clock);
   }
   if (starts && flows() && wanted_at_start) {
     wanted.state = v.wanted[0];
-    flow = gradients.start(c.grid[0], c.states[0][0], wanted, flow, {});
+    flow = gradients.start(c.grid[0], v.inputs[0], wanted, flow, {});
     if (wanted.clock) dtimes.add(clock_at(c.grid[0]), flow.clock);
   }
 
   Tensors d = {flow.state.empty() ? Tensor() : gradients.kept(flow.state[0])};
   if (c.times_given) {
-    d.push_back(wanted.clock ? dtimes.result(v.inputs[1], c.states[0][0]) : Tensor());
+    d.push_back(wanted.clock ? dtimes.result(v.inputs[1], v.inputs[0]) : Tensor());
   }
   for (const Tensor& x : flow.context) d.push_back(gradients.kept(x));
   return d;
@@ -121,7 +157,15 @@ Tensors record_again(const Checkpoints& c, const CustomVjp& v) {
 }  // namespace
 
 Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vector<double>& times,
-                            const Tensor& watched_times, const Solver& solver, StepPlans* plans) {
+                            const Tensor& watched_times, const Solver& solver, StepPlans* plans,
+                            States states) {
+  check_stepping(solver);
+  const bool keep = states == States::kept;
+  if (!keep && !solver.method.facts().reversible) {
+    throw ValueError(concat("solve: ", solver.method.name(),
+                            " cannot be undone step by step, so it has no reversible gradient. "
+                            "Take reversible-heun or alf, or the checkpointed gradient."));
+  }
   if (!tape_listens()) return solve(field, y0, times, solver, {.plans = plans});
   auto c = std::make_shared<Checkpoints>(
       Checkpoints{.method = solver.method, .field = without_side_effects(field), .times = {}});
@@ -144,7 +188,7 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
     if (plans && plans->first_gradient()) {
       without_side_effects(field)(scalar(times[0], y0.dtype(), y0.device()), y0);
     }
-    SolveOptions options{.plans = plans, .keep_states = true, .parameters = &parameters};
+    SolveOptions options{.plans = plans, .keep_states = keep, .parameters = &parameters};
     Statistics in_last;  // what a last step that counts for itself has needed
     if (!c->plans || !solver.method->replayable() || capturing()) {
       options.last_step = [&](std::span<const double> before, double t1, const Tensors& state) {
@@ -160,12 +204,23 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
       };
     }
     solution = solve(field, y0, times, solver, options);
+    if (!keep && solution.status != Status::success) {
+      // The end from which to go back is not among the outputs.
+      options.keep_states = true;
+      solution = solve(field, y0, times, solver, options);
+    }
     *solution.statistics += in_last;
     if (solution.status != Status::success) c->last.reset();  // it is no longer among the steps
     c->times = solution.times;
     c->grid = std::move(solution.grid);
     c->grid.resize(c->place_in_grid(c->times.size() - 1) + 1);
-    c->states = std::move(solution.states);
+    if (options.keep_states) {
+      c->states = std::move(solution.states);
+      c->states.resize(c->grid.size());
+    } else {
+      c->last_state = solution.state;
+      c->ys = solution.ys;
+    }
     c->statistics = solution.statistics;
     solution.grid = c->grid;
     solution.states.clear();

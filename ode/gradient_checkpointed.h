@@ -1,13 +1,18 @@
-// The checkpointed gradient: one state is kept per step, and the gradient computes each step once
-// more.
+// Gradients that walk back through a solve and compute each step once more, from a state that was
+// kept (checkpointed: one per step) or made again from the next one (reversible).
 #pragma once
 
 #include "ode/solve.h"
 
 namespace slope::ode {
 
+enum class States { kept, reconstructed };
+
 // solve(), on the tapes that listen, as one entry. watched_times: (T), or undefined.
+// reconstructed: ValueError unless the method is reversible; where the states turn out to be lost,
+// all steps are taken once more and kept, and Statistics::reconstructions_lost says so.
 Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vector<double>& times,
-                            const Tensor& watched_times, const Solver& solver, StepPlans* plans);
+                            const Tensor& watched_times, const Solver& solver, StepPlans* plans,
+                            States states = States::kept);
 
 }  // namespace slope::ode

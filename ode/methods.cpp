@@ -1,11 +1,15 @@
 #include "ode/methods.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "core/nearest.h"
+#include "ode/adams.h"
 #include "ode/families.h"
 #include "ode/number_text.h"
+#include "ode/reversible.h"
+#include "ode/symplectic.h"
 
 namespace slope::ode {
 namespace {
@@ -219,6 +223,39 @@ const MethodAlias kAliases[] = {
     {"verner65", "verner6", true},
     {"dopri87", "dopri8", true},
     {"prince-dormand", "dopri8", true},
+    {"adams-bashforth", "explicit_adams", false},
+    {"adams-moulton", "implicit_adams", false},
+    {"asynchronous-leapfrog", "alf", false},
+    {"symplectic-euler", "semi-implicit-euler", false},
+    {"verlet", "leapfrog", false},
+    {"velocity-verlet", "leapfrog", false},
+};
+
+// Methods that are no explicit Runge-Kutta method, with the one parameter that some of them have.
+struct NamedMethod {
+  const char* name;
+  const char* parameter;  // null: none
+  double usual;
+  Method (*make)(double parameter);
+};
+
+// An order as it stands in a word.
+int whole(double order) {
+  if (order != std::floor(order) || std::abs(order) > 100) {
+    throw ValueError(concat("solver: order must be a whole number, got ", number_text(order), "."));
+  }
+  return static_cast<int>(order);
+}
+
+const NamedMethod kOtherMethods[] = {
+    {"explicit_adams", "order", kDefaultAdamsOrder,
+     [](double order) { return explicit_adams(whole(order)); }},
+    {"implicit_adams", "order", kDefaultAdamsOrder,
+     [](double order) { return implicit_adams(whole(order)); }},
+    {"reversible-heun", nullptr, 0, [](double) { return reversible_heun(); }},
+    {"alf", "eta", 1, [](double eta) { return alf(eta); }},
+    {"semi-implicit-euler", nullptr, 0, [](double) { return semi_implicit_euler(); }},
+    {"leapfrog", nullptr, 0, [](double) { return leapfrog(); }},
 };
 
 struct Family {
@@ -256,6 +293,7 @@ std::string with_dashes(std::string name) {
   };
   for (const TableauText& m : kMethods) offer(m.name, m.name);
   for (const Family& f : families()) offer(f.name, f.name);
+  for (const NamedMethod& m : kOtherMethods) offer(m.name, m.name);
   for (const MethodAlias& a : kAliases) offer(a.alias, a.name);
   throw ValueError(concat("solver: there is no method ", name, ". Did you mean ", nearest,
                           "? All of them: slope info methods."));
@@ -288,6 +326,25 @@ Tableau family_member(const std::string& name, const MethodParameters& given) {
                           "; got ", names.empty() ? "none" : listed(names), "."));
 }
 
+// A family's member whose parameters are moved as the published code moves them.
+constexpr const char* kClamped = "-clamped";
+
+MethodParameters clamped(const std::string& family, MethodParameters given) {
+  FamilyParameters p;
+  for (const auto& [name, value] : given) (name == "v" ? p.v : p.u) = value;
+  const bool one = given.size() == 1 && family == "rk4";
+  p = published_clamp(one ? "rk4_u" : family, p);
+  for (auto& [name, value] : given) value = name == "v" ? p.v : p.u;
+  return given;
+}
+
+const NamedMethod* other_method(const std::string& name) {
+  for (const NamedMethod& m : kOtherMethods) {
+    if (with_dashes(m.name) == with_dashes(name)) return &m;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 MethodName canonical_method(const std::string& name) {
@@ -298,6 +355,10 @@ MethodName canonical_method(const std::string& name) {
   for (const Family& f : families()) {
     if (word == f.name) return {f.name, false};
   }
+  for (const Family& f : families()) {
+    if (word == f.name + std::string(kClamped)) return {word, false};
+  }
+  if (const NamedMethod* m = other_method(word)) return {m->name, false};
   for (const MethodAlias& a : kAliases) {
     if (word == a.alias) return {a.name, a.adaptive};
   }
@@ -305,11 +366,29 @@ MethodName canonical_method(const std::string& name) {
 }
 
 Method method(const std::string& name, const MethodParameters& parameters) {
-  return tableau(name, parameters);
+  const NamedMethod* other = other_method(canonical_method(name).name);
+  if (!other) return tableau(name, parameters);
+  if (parameters.empty()) return other->make(other->usual);
+  if (other->parameter && parameters.size() == 1 && parameters[0].first == other->parameter) {
+    return other->make(parameters[0].second);
+  }
+  std::vector<const char*> names;
+  for (const auto& [parameter, value] : parameters) names.push_back(parameter.c_str());
+  throw ValueError(concat("solver: ", other->name, " takes ",
+                          other->parameter ? other->parameter : "no parameters", "; got ",
+                          listed(names), "."));
 }
 
 Tableau tableau(const std::string& name, const MethodParameters& parameters) {
   const std::string known = canonical_method(name).name;
+  if (other_method(known)) {
+    throw ValueError(concat("solver: ", known, " is not an explicit Runge-Kutta method: it has no "
+                            "tableau."));
+  }
+  if (known.ends_with(kClamped)) {
+    const std::string family = known.substr(0, known.size() - std::string(kClamped).size());
+    return family_member(family, clamped(family, parameters));
+  }
   if (parameters.empty()) {
     for (const TableauText& m : kMethods) {
       if (known == m.name) return parse_tableau(m);
@@ -327,6 +406,14 @@ std::vector<Tableau> explicit_methods() {
 
 std::vector<Tableau> family_examples() {
   return {rk2(0.3), rk3(0.4, 0.8), rk4_u1(0.25), rk4_u2(0.3), rk4_u3(0.3), rk4(0.3, 0.6)};
+}
+
+std::vector<Method> all_methods() {
+  std::vector<Method> all;
+  for (const Tableau& m : explicit_methods()) all.emplace_back(m);
+  for (const Tableau& m : family_examples()) all.emplace_back(m);
+  for (const NamedMethod& m : kOtherMethods) all.push_back(m.make(m.usual));
+  return all;
 }
 
 std::span<const MethodAlias> method_aliases() { return kAliases; }

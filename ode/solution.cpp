@@ -25,6 +25,7 @@ Statistics& Statistics::operator+=(const Statistics& more) {
   evaluations_backward += more.evaluations_backward;
   accepted += more.accepted;
   rejected += more.rejected;
+  reconstructions_lost += more.reconstructions_lost;
   return *this;
 }
 

@@ -25,6 +25,7 @@ struct Statistics {
   int64_t evaluations_backward = 0;  // gradients of the field that its gradient has taken
   int64_t accepted = 0;
   int64_t rejected = 0;
+  int64_t reconstructions_lost = 0;  // reversible gradients that had to keep states after all
 
   Statistics& operator+=(const Statistics& more);
 };
