@@ -14,7 +14,9 @@ struct Dual {
 };
 Dual operator+(Dual a, Dual b) { return {a.value + b.value, a.slope + b.slope}; }
 Dual operator-(Dual a, Dual b) { return {a.value - b.value, a.slope - b.slope}; }
-Dual operator*(Dual a, Dual b) { return {a.value * b.value, a.slope * b.value + a.value * b.slope}; }
+Dual operator*(Dual a, Dual b) {
+  return {a.value * b.value, a.slope * b.value + a.value * b.slope};
+}
 Dual operator/(Dual a, Dual b) {
   const double value = a.value / b.value;
   return {value, (a.slope - value * b.slope) / b.value};
@@ -171,8 +173,8 @@ class Adams final : public Scheme {
 Method adams(bool implicit, int order, int least) {
   if (order < least || order > kMaxAdamsOrder) {
     throw ValueError(concat("solver ", implicit ? "implicit_adams" : "explicit_adams",
-                            ": order must be from ", least, " to ", kMaxAdamsOrder, ", got ",
-                            order, "."));
+                            ": order must be from ", least, " to ", kMaxAdamsOrder, ", got ", order,
+                            "."));
   }
   return Method(std::make_shared<Adams>(implicit, order));
 }

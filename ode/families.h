@@ -29,11 +29,11 @@ Tableau rk4_u3(double u);  // c = (0, 1, 1/2, 1),   b = (1/6, 1/6 - u, 2/3, u). 
 // Poles: u = 0, u = 1/2, u = 1, v = 0, v = 1, u = v, and b4 = 0, which is 6uv - 4u - 4v + 3 = 0.
 Tableau rk4(double u, double v);
 
-// Parameters as the published meta-solvers move them away from poles: into [eps, 1], [eps, 1 - eps],
-// off u = 1/2 and u = v by eps. (It leaves out u = 2/3 of rk3 and b4 = 0 of rk4, which are refused
-// here as everywhere.) family: "rk2" and "rk3", "rk4" with u and v, or "rk4_u" for the three with
-// one parameter.
-constexpr double kPublishedEps = 9.765625e-4;         // for parameters in float32
+// Parameters as the published meta-solvers move them away from poles: into [eps, 1], [eps, 1 -
+// eps], off u = 1/2 and u = v by eps. (It leaves out u = 2/3 of rk3 and b4 = 0 of rk4, which are
+// refused here as everywhere.) family: "rk2" and "rk3", "rk4" with u and v, or "rk4_u" for the
+// three with one parameter.
+constexpr double kPublishedEps = 9.765625e-4;          // for parameters in float32
 constexpr double kPublishedEpsFloat64 = 1.1920929e-7;  // for parameters in float64
 struct FamilyParameters {
   double u = 0, v = 0;

@@ -43,16 +43,15 @@ FamilyMember<Number> four_stages(const Number& one, const Number& c2, const Numb
 
 template <typename Number>
 FamilyMember<Number> rk4_u1_formulas(const Number& one, const Number& u) {
-  return four_stages<Number>(one, 0.5 * one, 0 * one,
-                             {1. / 6 - u, 2. / 3 * one, u, 1. / 6 * one}, one / (12 * u),
-                             1.5 * one, 6 * u);
+  return four_stages<Number>(one, 0.5 * one, 0 * one, {1. / 6 - u, 2. / 3 * one, u, 1. / 6 * one},
+                             one / (12 * u), 1.5 * one, 6 * u);
 }
 
 template <typename Number>
 FamilyMember<Number> rk4_u2_formulas(const Number& one, const Number& u) {
-  auto m = four_stages<Number>(one, 0.5 * one, 0.5 * one,
-                               {1. / 6 * one, 2. / 3 - u, u, 1. / 6 * one}, one / (6 * u),
-                               one - 3 * u, 3 * u);
+  auto m =
+      four_stages<Number>(one, 0.5 * one, 0.5 * one, {1. / 6 * one, 2. / 3 - u, u, 1. / 6 * one},
+                          one / (6 * u), one - 3 * u, 3 * u);
   m.a[3][0] = 0 * one;  // exactly, as 1 - a42 - a43 is not after rounding
   return m;
 }

@@ -25,8 +25,8 @@ bool Reconstruction::step_back() {
   const Clock clock =
       method_->clock(std::span(solved_.grid).first(step_ + 1), solved_.grid[step_ + 1]);
   const Tensor& y = state_[0];
-  Tensors in = {tensor(clock.values, {static_cast<int64_t>(clock.values.size())}, y.dtype(),
-                       y.device())};
+  Tensors in = {
+      tensor(clock.values, {static_cast<int64_t>(clock.values.size())}, y.dtype(), y.device())};
   in.insert(in.end(), state_.begin(), state_.end());
   const auto undo = [m = method_, code = code_](const Tensors& xs, const Tensors& context) {
     const Field f = code.field(context);

@@ -382,7 +382,8 @@ Method method(const std::string& name, const MethodParameters& parameters) {
 Tableau tableau(const std::string& name, const MethodParameters& parameters) {
   const std::string known = canonical_method(name).name;
   if (other_method(known)) {
-    throw ValueError(concat("solver: ", known, " is not an explicit Runge-Kutta method: it has no "
+    throw ValueError(concat("solver: ", known,
+                            " is not an explicit Runge-Kutta method: it has no "
                             "tableau."));
   }
   if (known.ends_with(kClamped)) {

@@ -118,9 +118,10 @@ Method reversible_heun() { return Method(std::make_shared<ReversibleHeun>()); }
 
 Method alf(double eta) {
   if (!(eta > 0) || eta > 1 || std::abs(eta - 0.5) < 1e-3) {
-    throw ValueError(concat("solver alf: eta must be above 0, at most 1, and not 0.5, where a step "
-                            "cannot be undone (v1 = 2 eta u + (1 - 2 eta) v); got ",
-                            number_text(eta), "."));
+    throw ValueError(
+        concat("solver alf: eta must be above 0, at most 1, and not 0.5, where a step "
+               "cannot be undone (v1 = 2 eta u + (1 - 2 eta) v); got ",
+               number_text(eta), "."));
   }
   return Method(std::make_shared<Alf>(eta));
 }

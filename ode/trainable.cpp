@@ -62,7 +62,9 @@ class Trainable final : public Scheme {
   }
 
   Stepped step(const StepInput& in) const override {
-    const auto number = [](const Tensor& xs, int64_t i) { return squeeze(slice(xs, 0, i, i + 1), 0); };
+    const auto number = [](const Tensor& xs, int64_t i) {
+      return squeeze(slice(xs, 0, i, i + 1), 0);
+    };
     const Tensor h = number(in.clock, 0), t = number(in.clock, 1);
     const Tensor &coefficients = in.parameters[0], &y = in.state[0];
     const int s = structure_.stages();
@@ -97,7 +99,8 @@ class Trainable final : public Scheme {
 using FormulasOfOne = FamilyMember<Tensor> (*)(const Tensor&, const Tensor&);
 using FormulasOfTwo = FamilyMember<Tensor> (*)(const Tensor&, const Tensor&, const Tensor&);
 
-Method of_one(const char* name, const Tensor& u, FormulasOfOne formulas, Tableau (*family)(double)) {
+Method of_one(const char* name, const Tensor& u, FormulasOfOne formulas,
+              Tableau (*family)(double)) {
   return Method(std::make_shared<Trainable>(
       name, family(0.3), Tensors{u},
       [=](const Tensor& one, const Tensors& p) { return formulas(one, p[0]); },

@@ -43,10 +43,11 @@ Problem robertson(Dtype dtype) {
 Problem pendulum(Dtype dtype) {
   return {.name = "pendulum",
           .what = "angle'' = -sin(angle), let go at 2 radians",
-          .field = {.evaluate =
-                        [](const Tensor&, const Tensor& y, const Tensors&) {
-                          return join({part(y, 1), neg(sin(part(y, 0)))});
-                        }},
+          .field = ode::separable_field(
+              {.position_slope = [](const Tensor&, const Tensor& velocity,
+                                    const Tensors&) { return velocity; },
+               .momentum_slope = [](const Tensor&, const Tensor& angle,
+                                    const Tensors&) { return neg(sin(angle)); }}),
           .y0 = row({2, 0}, dtype),
           .end = 10,
           .components = {"angle", "velocity"}};

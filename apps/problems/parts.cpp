@@ -25,11 +25,13 @@ ode::Field linear_field(const std::vector<double>& a, Dtype dtype) {
 }
 
 ode::Field two_body_field() {
-  return {.evaluate = [](const Tensor&, const Tensor& y, const Tensors&) {
-    const Tensor position = slice(y, -1, 0, 2), velocity = slice(y, -1, 2, 4);
-    const Tensor r2 = sum(square(position), {-1}, true);
-    return join({velocity, neg(position) * pow(r2, -1.5)});
-  }};
+  return ode::separable_field({.position_slope = [](const Tensor&, const Tensor& velocity,
+                                                    const Tensors&) { return velocity; },
+                               .momentum_slope =
+                                   [](const Tensor&, const Tensor& position, const Tensors&) {
+                                     const Tensor r2 = sum(square(position), {-1}, true);
+                                     return neg(position) * pow(r2, -1.5);
+                                   }});
 }
 
 std::vector<double> two_body_start(double e) { return {1 - e, 0, 0, std::sqrt((1 + e) / (1 - e))}; }

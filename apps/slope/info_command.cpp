@@ -35,32 +35,51 @@ std::string rounded(double value, const char* format = "%.3g") {
   return text;
 }
 
+// What is special about a method, in words.
+std::string kind_of(const ode::MethodFacts& m) {
+  std::string kind;
+  const auto add = [&](bool is, const char* word) {
+    if (is) kind += (kind.empty() ? "" : ", ") + std::string(word);
+  };
+  add(m.implicit, "implicit");
+  add(m.multistep, "multistep");
+  add(m.separable, "separable fields");
+  add(m.reversible, "reversible");
+  return kind;
+}
+
 Answer methods() {
   Answer answer{{{"methods", Json::array()}},
                 {{"method", "order", "embedded", "stages", "FSAL", "adaptive", "dense", "stable to",
-                  "error constant"}},
+                  "error constant", "kind"}},
                 {}};
-  std::vector<ode::Tableau> all = ode::explicit_methods();
-  for (const ode::Tableau& m : ode::family_examples()) all.push_back(m);
-  for (const ode::Tableau& m : all) {
-    answer.json["methods"].push_back({{"name", m.name},
-                                      {"order", m.order},
-                                      {"embedded_order", m.embedded_order},
-                                      {"stages", m.stages()},
-                                      {"fsal", m.fsal()},
-                                      {"adaptive", m.has_error()},
-                                      {"implicit", false},
-                                      {"multistep", false},
-                                      {"separable", false},
-                                      {"dense_order", m.dense_order},
-                                      {"real_stability", ode::real_stability(m)},
-                                      {"error_constant", ode::error_constant(m)},
-                                      {"example", m.name}});
+  for (const ode::Method& method : ode::all_methods()) {
+    const ode::MethodFacts& m = method.facts();
+    Json entry = {{"name", m.name},
+                  {"order", m.order},
+                  {"embedded_order", m.embedded_order},
+                  {"stages", m.stages},
+                  {"fsal", m.fsal},
+                  {"adaptive", m.has_error()},
+                  {"implicit", m.implicit},
+                  {"multistep", m.multistep},
+                  {"separable", m.separable},
+                  {"reversible", m.reversible},
+                  {"dense_order", m.dense_order}};
+    std::string stable, constant;
+    if (const ode::Tableau* tableau = method->tableau()) {
+      const double real = ode::real_stability(*tableau), error = ode::error_constant(*tableau);
+      entry["real_stability"] = real;
+      entry["error_constant"] = error;
+      stable = rounded(-real, "%.2f");
+      constant = rounded(error, "%.2e");
+    }
+    entry["example"] = m.name;
+    answer.json["methods"].push_back(entry);
     answer.rows.push_back(
         {m.name, std::to_string(m.order), m.has_error() ? std::to_string(m.embedded_order) : "",
-         std::to_string(m.stages()), m.fsal() ? "yes" : "", m.has_error() ? "yes" : "",
-         std::to_string(m.dense_order), rounded(-ode::real_stability(m), "%.2f"),
-         rounded(ode::error_constant(m), "%.2e")});
+         std::to_string(m.stages), m.fsal ? "yes" : "", m.has_error() ? "yes" : "",
+         std::to_string(m.dense_order), stable, constant, kind_of(m)});
   }
   return answer;
 }

@@ -72,9 +72,12 @@ Tensor moved(const Tensor& x, size_t i, double amount) {
   return tensor(values, x.shape(), x.dtype());
 }
 
-const char* const kWords[] = {"euler:3",           "rk4:1",       "rk4:4",      "rk38:h=0.3",
-                              "dopri5:3",          "dopri5@1e-4", "bosh3@1e-3", "cash-karp@1e-4~pi",
-                              "rk3,u=1/3,v=2/3:2", "heun2@1e-2"};
+const char* const kWords[] = {"euler:3", "rk4:1", "rk4:4", "rk38:h=0.3", "dopri5:3", "dopri5@1e-4",
+                              "bosh3@1e-3", "cash-karp@1e-4~pi", "rk3,u=1/3,v=2/3:2", "heun2@1e-2",
+                              // methods that carry more than y from step to step
+                              "explicit_adams:6", "explicit_adams,order=3:h=0.15",
+                              "implicit_adams:6", "implicit_adams@1e-4", "reversible-heun:5",
+                              "reversible-heun@1e-2", "alf:5", "alf,eta=0.9:5"};
 
 }  // namespace
 
@@ -150,7 +153,8 @@ TEST_CASE("gradient: of the times, at fixed fractions of the accepted steps") {
   const Tensors weights = small_weights(3, 4);
   const std::vector<double> values = {0.1, 0.5, 1.3};
   const Tensor times = tensor(values, {3}, Dtype::f64);
-  for (const char* word : {"rk4:4", "dopri5@1e-4", "bosh3@1e-3", "euler:3"}) {
+  for (const char* word : {"rk4:4", "dopri5@1e-4", "bosh3@1e-3", "euler:3", "explicit_adams:8",
+                           "implicit_adams@1e-4", "reversible-heun:5", "alf:4"}) {
     CAPTURE(word);
     const Solver solver = parse_solver(word);
     Tensors found;
@@ -186,7 +190,8 @@ TEST_CASE("gradient: of the times, at fixed fractions of the accepted steps") {
 
 TEST_CASE("gradient: of gradients") {
   const Tensors weights = small_weights(3, 4);
-  for (const char* word : {"rk4:2", "dopri5@1e-3", "euler:1"}) {
+  for (const char* word : {"rk4:2", "dopri5@1e-3", "euler:1", "explicit_adams,order=2:3",
+                           "reversible-heun:2", "alf:2"}) {
     CAPTURE(word);
     const Solver solver = parse_solver(word);
     Tensors second;
@@ -229,8 +234,9 @@ TEST_CASE("gradient: zeros where nothing flows") {
   const Tensor y0 = start_state(), unused = ones({2, 2}, Dtype::f64);
   Field f = small_network(weights);
   f.context.push_back(unused);
-  for (const char* word : {"rk4:3", "dopri5@1e-3"}) {
-    for (Gradient mode : {Gradient::through, Gradient::checkpointed}) {
+  for (const char* word : {"rk4:3", "dopri5@1e-3", "implicit_adams:7", "alf:3"}) {
+    for (Gradient mode : {Gradient::through, Gradient::checkpointed, Gradient::reversible}) {
+      if (mode == Gradient::reversible && !parse_solver(word).method.facts().reversible) continue;
       Tape tape({y0, weights[0], unused});
       const Solution s = solve_differentiable(f, y0, {0, 0.5, 1}, parse_solver(word), mode);
       const Tensors d = tape.gradient(sum(s.y * 0.0), {y0, weights[0], unused});
@@ -304,7 +310,8 @@ TEST_CASE("gradient: a field with side effects has them once per forward evaluat
     return plain(t, y, c);
   };
   StepPlans plans;
-  for (const char* word : {"rk4:3", "rk4:1", "dopri5@1e-3"}) {
+  for (const char* word : {"rk4:3", "rk4:1", "dopri5@1e-3", "explicit_adams:6",
+                           "implicit_adams@1e-3", "alf:3", "reversible-heun@1e-2"}) {
     for (int repeat = 0; repeat < 2; ++repeat) {
       evaluations = 0;
       const Tensor y0 = start_state();
@@ -318,7 +325,8 @@ TEST_CASE("gradient: a field with side effects has them once per forward evaluat
 }
 
 TEST_CASE("gradient: a whole training step with fixed steps is one plan") {
-  for (const char* word : {"rk4:1", "rk4:4", "dopri5:2"}) {
+  for (const char* word :
+       {"rk4:1", "rk4:4", "dopri5:2", "implicit_adams:5", "alf:3", "reversible-heun:2"}) {
     for (Gradient mode : {Gradient::through, Gradient::checkpointed}) {
       CAPTURE(word);
       const Tensors weights = small_weights(3, 5, Dtype::f32);
@@ -397,6 +405,7 @@ TEST_CASE("gradient: modes by name") {
   CHECK(parse_gradient("checkpointed") == Gradient::checkpointed);
   CHECK(std::string(name(Gradient::checkpointed)) == "checkpointed");
   CHECK_THROWS_WITH_AS(parse_gradient("adjiont"),
-                       "gradient: there is no gradient \"adjiont\". Write checkpointed or through.",
+                       "gradient: there is no gradient \"adjiont\". Write checkpointed, through or "
+                       "reversible.",
                        ValueError);
 }

@@ -53,7 +53,7 @@ std::string defects(const Tableau& m) {
   return "";
 }
 
-std::vector<Tableau> all_methods() {
+std::vector<Tableau> all_tableaus() {
   std::vector<Tableau> all = explicit_methods();
   for (const Tableau& m : family_examples()) all.push_back(m);
   return all;
@@ -89,7 +89,7 @@ TEST_CASE("rooted trees: counts, densities and symmetries") {
 
 TEST_CASE(
     "tableaus: order conditions of b, b^ and the interpolant, and failure at the next order") {
-  for (const Tableau& m : all_methods()) {
+  for (const Tableau& m : all_tableaus()) {
     CHECK_MESSAGE(defects(m).empty(), defects(m));
     REQUIRE(m.stages() <= 16);
     if (!m.has_error()) continue;
@@ -100,7 +100,7 @@ TEST_CASE(
 }
 
 TEST_CASE("tableaus: an entry that is off by 1e-6 is found, whichever it is") {
-  for (const Tableau& good : all_methods()) {
+  for (const Tableau& good : all_tableaus()) {
     CAPTURE(good.name);
     for (size_t i = 0; i < good.a.size(); ++i) {
       for (size_t j = 0; j < good.a[i].size(); ++j) {
