@@ -24,7 +24,8 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--data", v.data, "Data set; default: the model's own (slope info data)");
   options.add("--solver", v.solver,
               "METHOD[,name=value]..[:STEPS|:h=SIZE|@RTOL[,ATOL]] (slope info methods)");
-  options.add("--gradient", v.gradient, "How to differentiate the solve: checkpointed, through, or reversible");
+  options.add("--gradient", v.gradient,
+              "How to differentiate the solve: checkpointed, through, or reversible");
   options.add("--epochs", v.epochs, "Passes over the training set", positive());
   options.add("--iterations", v.iterations, "Optimiser steps instead of epochs; 0: epochs count",
               not_negative());
