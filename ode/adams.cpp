@@ -2,52 +2,12 @@
 
 #include "core/error.h"
 #include "core/ops/movement.h"
+#include "ode/adams_weights.h"
 #include "ode/explicit_scheme.h"
 #include "ode/methods.h"
 
 namespace slope::ode {
 namespace {
-
-// A number and its derivative by one of the times.
-struct Dual {
-  double value = 0, slope = 0;
-};
-Dual operator+(Dual a, Dual b) { return {a.value + b.value, a.slope + b.slope}; }
-Dual operator-(Dual a, Dual b) { return {a.value - b.value, a.slope - b.slope}; }
-Dual operator*(Dual a, Dual b) {
-  return {a.value * b.value, a.slope * b.value + a.value * b.slope};
-}
-Dual operator/(Dual a, Dual b) {
-  const double value = a.value / b.value;
-  return {value, (a.slope - value * b.slope) / b.value};
-}
-
-// See adams_weights. Number: double or Dual.
-template <typename Number>
-std::vector<Number> weights_of(const std::vector<Number>& nodes) {
-  std::vector<Number> weights;
-  for (size_t j = 0; j < nodes.size(); ++j) {
-    // Lagrange's polynomial that is 1 at node j and 0 at the others, coefficient by coefficient.
-    std::vector<Number> polynomial = {Number{1}};
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      if (i == j) continue;
-      const Number scale = Number{1} / (nodes[j] - nodes[i]);
-      std::vector<Number> product(polynomial.size() + 1, Number{0});
-      for (size_t power = 0; power < polynomial.size(); ++power) {
-        const Number c = polynomial[power] * scale;
-        product[power] = product[power] - c * nodes[i];
-        product[power + 1] = product[power + 1] + c;
-      }
-      polynomial = product;
-    }
-    Number integral{0};
-    for (size_t power = 0; power < polynomial.size(); ++power) {
-      integral = integral + polynomial[power] / Number{static_cast<double>(power + 1)};
-    }
-    weights.push_back(integral);
-  }
-  return weights;
-}
 
 // Takes the steps for which slopes are missing: of the order asked for, with error estimate.
 Tableau starter(int order) {
@@ -82,17 +42,13 @@ class Adams final : public Scheme {
   // of its error estimate: k each. In the first steps the clock of the Runge-Kutta method.
   Clock clock(std::span<const double> before, double t1) const override {
     if (before.size() < order_) return starter_.clock(before, t1);
-    Clock clock;
-    for (size_t j = 1; j <= order_; ++j) clock.times.push_back(before[before.size() - j]);
-    clock.times.push_back(t1);
-    for (size_t by = 0; by < clock.times.size(); ++by) {
-      clock.slopes.emplace_back();
-      for (const Dual& x : values(clock.times, by)) {
-        if (by == 0) clock.values.push_back(x.value);
-        clock.slopes.back().push_back(x.slope);
-      }
-    }
-    return clock;
+    std::vector<double> times;
+    for (size_t j = 1; j <= order_; ++j) times.push_back(before[before.size() - j]);
+    times.push_back(t1);
+    return adams_clock(times,
+                       [times, order = order_, implicit = implicit_](auto number, size_t by) {
+                         return values<decltype(number)>(times, by, order, implicit);
+                       });
   }
 
   Stepped step(const StepInput& in) const override {
@@ -133,23 +89,25 @@ class Adams final : public Scheme {
   }
 
  private:
-  // The clock's values with their derivatives by times[by]. times: t, earlier ones.., t1
-  std::vector<Dual> values(const std::vector<double>& times, size_t by) const {
-    const auto time = [&](size_t j) { return Dual{times[j], j == by ? 1. : 0.}; };
-    const Dual t = time(0), t1 = time(order_), h = t1 - t;
-    std::vector<Dual> all = {h, t, t1}, explicit_nodes, implicit_nodes = {Dual{1, 0}};
-    for (size_t j = 0; j < order_; ++j) {
+  // The clock's values, with their derivatives by times[by]. times: t, earlier ones.., t1
+  template <typename Number>
+  static std::vector<Number> values(const std::vector<double>& times, size_t by, size_t order,
+                                    bool implicit) {
+    const auto time = [&](size_t j) { return adams_time<Number>(times, j, by); };
+    const Number t = time(0), t1 = time(order), h = t1 - t;
+    std::vector<Number> all = {h, t, t1}, explicit_nodes, implicit_nodes = {Number{1}};
+    for (size_t j = 0; j < order; ++j) {
       explicit_nodes.push_back((time(j) - t) / h);
-      if (j + 1 < order_) implicit_nodes.push_back(explicit_nodes.back());
+      if (j + 1 < order) implicit_nodes.push_back(explicit_nodes.back());
     }
-    for (const Dual& w : weights_of(explicit_nodes)) all.push_back(w);
-    if (!implicit_) return all;
-    const std::vector<Dual> corrector = weights_of(implicit_nodes);
+    for (const Number& w : adams_weights(explicit_nodes)) all.push_back(w);
+    if (!implicit) return all;
+    const std::vector<Number> corrector = adams_weights(implicit_nodes);
     implicit_nodes.pop_back();
-    std::vector<Dual> lower = weights_of(implicit_nodes);
-    lower.emplace_back();
-    for (const Dual& w : corrector) all.push_back(w);
-    for (size_t j = 0; j < order_; ++j) all.push_back(corrector[j] - lower[j]);
+    std::vector<Number> lower = adams_weights(implicit_nodes);
+    lower.push_back(Number{0});
+    for (const Number& w : corrector) all.push_back(w);
+    for (size_t j = 0; j < order; ++j) all.push_back(corrector[j] - lower[j]);
     return all;
   }
 
@@ -180,8 +138,6 @@ Method adams(bool implicit, int order, int least) {
 }
 
 }  // namespace
-
-std::vector<double> adams_weights(const std::vector<double>& nodes) { return weights_of(nodes); }
 
 Method explicit_adams(int order) { return adams(false, order, 1); }
 Method implicit_adams(int order) { return adams(true, order, 2); }

@@ -23,8 +23,14 @@ Method explicit_adams(int order = kDefaultAdamsOrder);
 // order: 2 to 6. The error estimate is the difference to Adams-Moulton of order - 1.
 Method implicit_adams(int order = kDefaultAdamsOrder);
 
-// What the weights w of one step multiply: y1 = y + h (w_0 f_0 + w_1 f_1 + ..), where f_j belongs
-// to nodes[j] = (t_j - t) / h. They integrate the polynomial through the nodes from 0 to 1.
-std::vector<double> adams_weights(const std::vector<double>& nodes);
+// Variable order and variable steps: at each step the order from 2 to 8 that promises the largest
+// step for the tolerance, beginning at 2, so that no other method starts it (Hairer, Norsett,
+// Wanner, section III.7). Adams-Bashforth of order k - 1 predicts, Adams-Moulton of order k
+// corrects, the error estimate is the difference to Adams-Moulton of order k - 1: two evaluations
+// per step. With fixed steps the orders are 2, 3, 4, 4, .., unless the grid brings them along
+// (StepGrid::orders); the start makes that a method of order 3.
+constexpr int kLeastVariableOrder = 2;
+constexpr int kMostVariableOrder = 8;
+Method variable_adams();
 
 }  // namespace slope::ode

@@ -48,11 +48,11 @@ Tensor upload(const std::vector<double>& values, const Tensor& y) {
 }
 
 Stepped step_again(const Method& m, const Field& field, const Tensors& parameters,
-                   std::span<const double> before, double t1, const Tensors& state,
+                   std::span<const double> before, double t1, int order, const Tensors& state,
                    bool with_error) {
   Statistics not_counted;
   return m->step({.field = field,
-                  .clock = upload(m->clock(before, t1).values, state[0]),
+                  .clock = upload(m->clock_at_order(before, t1, order).values, state[0]),
                   .state = state,
                   .parameters = parameters,
                   .with_error = with_error,
@@ -74,7 +74,8 @@ std::string blame(const Method& m, const Field& field, const Tensors& parameters
     return concat("the state at t = ", rounded_text(t), " is not finite");
   }
   const auto seen = std::make_shared<Sighting>();
-  step_again(m, watched(field, seen), parameters, before, t1, state, m.facts().has_error());
+  step_again(m, watched(field, seen), parameters, before, t1, m->first_order(), state,
+             m.facts().has_error());
   const std::string where =
       concat(" of the step from t = ", rounded_text(t), " with h = ", rounded_text(t1 - t));
   if (!seen->bad.empty()) return seen->bad + where;
@@ -82,7 +83,8 @@ std::string blame(const Method& m, const Field& field, const Tensors& parameters
 }
 
 GoodPart good_part(const Method& m, const Field& field, const Tensors& parameters,
-                   const std::vector<double>& grid, const Tensor& y0) {
+                   const std::vector<double>& grid, const std::vector<int>& orders,
+                   const Tensor& y0) {
   const MuteTapes quiet;
   const Field again = without_side_effects(field);
   const Tensor t0 = scalar(grid[0], y0.dtype(), y0.device());
@@ -90,7 +92,8 @@ GoodPart good_part(const Method& m, const Field& field, const Tensors& parameter
   while (good.steps + 1 < grid.size()) {
     const auto before = std::span(grid).first(good.steps + 1);
     const double t1 = grid[good.steps + 1];
-    const Stepped made = step_again(m, again, parameters, before, t1, good.state, false);
+    const int order = orders.empty() ? 0 : orders[good.steps];
+    const Stepped made = step_again(m, again, parameters, before, t1, order, good.state, false);
     if (!made.failure.empty() || !all_finite(made.fresh[0])) {
       good.reason = blame(m, field, parameters, before, t1, good.state);
       break;

@@ -23,6 +23,7 @@ struct Checkpoints {
   std::optional<ErrorNormOptions> tolerance = {};
   StepPlans* plans = nullptr;
   std::vector<double> grid = {};
+  std::vector<int> orders = {};             // Solution::orders
   std::vector<Tensors> states = {};         // at each time of the grid, or none
   Tensors last_state = {}, ys = {};         // else: at its end, and the outputs
   std::unique_ptr<RecordedStep> last = {};  // the last step of fixed ones: it need not run again
@@ -44,7 +45,7 @@ Tensors walk_back_kept(const Checkpoints& c, const Tensors& context, const Custo
   ++c.statistics->reconstructions_lost;
   const FieldCode code(c.field);
   const Tensors parameters = code.parameters(context);
-  const Solver again{.method = c.method, .stepping = StepGrid{c.grid}};
+  const Solver again{.method = c.method, .stepping = StepGrid{c.grid, c.orders}};
   Solution s;
   {
     const MuteTapes quiet;
@@ -58,6 +59,7 @@ Tensors walk_back_kept(const Checkpoints& c, const Tensors& context, const Custo
                     .tolerance = c.tolerance,
                     .plans = c.plans,
                     .grid = c.grid,
+                    .orders = c.orders,
                     .states = std::move(s.states),
                     .statistics = c.statistics},
                    v);
@@ -104,7 +106,8 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
       if (!wanted_at_start) break;
       wanted.state = false;
     }
-    const Clock clock = c.method->clock(std::span(c.grid).first(n + 1), c.grid[n + 1]);
+    const Clock clock = c.method->clock_at_order(std::span(c.grid).first(n + 1), c.grid[n + 1],
+                                                 c.orders.empty() ? 0 : c.orders[n]);
     const Tensor from_output = wanted.state ? arriving[n] : Tensor();
     if (c.last && n + 1 == steps) {
       flow = c.last->gradient(wanted, flow, from_output);
@@ -142,7 +145,7 @@ Tensors record_again(const Checkpoints& c, const CustomVjp& v) {
     const Field f = code.field(context);
     SolveOptions options{.parameters = &parameters};
     if (c.times_given) options.clock = watched_clock(v.inputs[1], c.times, v.inputs[0].dtype());
-    const Solver fixed{.method = c.method, .stepping = StepGrid{c.grid}};
+    const Solver fixed{.method = c.method, .stepping = StepGrid{c.grid, c.orders}};
     const Solution s = solve(f, v.inputs[0], c.times, fixed, options);
     return Tensors(s.ys.begin() + 1, s.ys.end());
   };
@@ -191,8 +194,8 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
     SolveOptions options{.plans = plans, .keep_states = keep, .parameters = &parameters};
     Statistics in_last;  // what a last step that counts for itself has needed
     if (!c->plans || !solver.method->replayable() || capturing()) {
-      options.last_step = [&](std::span<const double> before, double t1, const Tensors& state) {
-        const std::vector<double> clock = solver.method->clock(before, t1).values;
+      options.last_step = [&](const Clock& at, const Tensors& state) {
+        const std::vector<double>& clock = at.values;
         c->last = std::make_unique<RecordedStep>(
             step_of(solver.method, {}, &in_last), FieldCode(field),
             tensor(clock, {static_cast<int64_t>(clock.size())}, y0.dtype(), y0.device()), state,
@@ -213,6 +216,7 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
     if (solution.status != Status::success) c->last.reset();  // it is no longer among the steps
     c->times = solution.times;
     c->grid = std::move(solution.grid);
+    c->orders = solution.orders;
     c->grid.resize(c->place_in_grid(c->times.size() - 1) + 1);
     if (options.keep_states) {
       c->states = std::move(solution.states);
@@ -222,7 +226,9 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
       c->ys = solution.ys;
     }
     c->statistics = solution.statistics;
+    if (c->orders.size() >= c->grid.size()) c->orders.resize(c->grid.size() - 1);
     solution.grid = c->grid;
+    solution.orders = c->orders;
     solution.states.clear();
     return Tensors(solution.ys.begin() + 1, solution.ys.end());
   };

@@ -18,6 +18,7 @@ Tensor upload(const std::vector<double>& values, Dtype dtype, Device device) {
 
 std::vector<ClockWeight> clock_weights(const Clock& clock, const std::vector<double>& times) {
   const double direction = times.back() < times.front() ? -1 : 1;
+  const std::vector<std::vector<double>> slopes_by_time = clock.all_slopes();
   std::map<size_t, std::vector<double>> sums;
   const auto add = [&](size_t j, double share, const std::vector<double>& slopes) {
     std::vector<double>& sum = sums[j];
@@ -30,8 +31,8 @@ std::vector<ClockWeight> clock_weights(const Clock& clock, const std::vector<dou
     size_t j = 0;
     while (j + 2 < times.size() && (times[j + 1] - t) * direction <= 0) ++j;
     const double fraction = t == times[j] ? 0 : (t - times[j]) / (times[j + 1] - times[j]);
-    if (fraction != 1) add(j, 1 - fraction, clock.slopes[k]);
-    if (fraction != 0) add(j + 1, fraction, clock.slopes[k]);
+    if (fraction != 1) add(j, 1 - fraction, slopes_by_time[k]);
+    if (fraction != 0) add(j + 1, fraction, slopes_by_time[k]);
   }
   std::vector<ClockWeight> all;
   for (auto& [j, weights] : sums) all.push_back({j, std::move(weights)});

@@ -225,6 +225,8 @@ const MethodAlias kAliases[] = {
     {"prince-dormand", "dopri8", true},
     {"adams-bashforth", "explicit_adams", false},
     {"adams-moulton", "implicit_adams", false},
+    {"variable-adams", "adams", true},
+    {"vcabm", "adams", true},
     {"asynchronous-leapfrog", "alf", false},
     {"symplectic-euler", "semi-implicit-euler", false},
     {"verlet", "leapfrog", false},
@@ -237,6 +239,7 @@ struct NamedMethod {
   const char* parameter;  // null: none
   double usual;
   Method (*make)(double parameter);
+  bool adaptive = false;
 };
 
 // An order as it stands in a word.
@@ -252,6 +255,7 @@ const NamedMethod kOtherMethods[] = {
      [](double order) { return explicit_adams(whole(order)); }},
     {"implicit_adams", "order", kDefaultAdamsOrder,
      [](double order) { return implicit_adams(whole(order)); }},
+    {"adams", nullptr, 0, [](double) { return variable_adams(); }, true},
     {"reversible-heun", nullptr, 0, [](double) { return reversible_heun(); }},
     {"alf", "eta", 1, [](double eta) { return alf(eta); }},
     {"semi-implicit-euler", nullptr, 0, [](double) { return semi_implicit_euler(); }},
@@ -358,7 +362,7 @@ MethodName canonical_method(const std::string& name) {
   for (const Family& f : families()) {
     if (word == f.name + std::string(kClamped)) return {word, false};
   }
-  if (const NamedMethod* m = other_method(word)) return {m->name, false};
+  if (const NamedMethod* m = other_method(word)) return {m->name, m->adaptive};
   for (const MethodAlias& a : kAliases) {
     if (word == a.alias) return {a.name, a.adaptive};
   }

@@ -6,6 +6,7 @@
 // tensor, its clock.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -41,6 +42,12 @@ struct Clock {
   // The times that the values follow from, and d values[i] / d times[k] at slopes[k][i].
   std::vector<double> times;
   std::vector<std::vector<double>> slopes;
+  // The same where they cost much to compute; then `slopes` is empty.
+  std::function<std::vector<std::vector<double>>()> slopes_on_demand = {};
+
+  std::vector<std::vector<double>> all_slopes() const {
+    return slopes_on_demand ? slopes_on_demand() : slopes;
+  }
 };
 
 struct StepInput {
@@ -55,11 +62,19 @@ struct StepInput {
 };
 
 struct Stepped {
-  Tensors fresh;             // what is new at t1: [0] is y1. See Scheme::next
-  Tensor slope = {};         // f(t1, y1), where the step has it
-  Tensor error = {};         // the estimated error of y1, like y; where asked for
-  std::string failure = {};  // why there is no result ("Newton's method did not converge, .."): a
-                             // reason to try a smaller step
+  Tensors fresh;              // what is new at t1: [0] is y1. See Scheme::next
+  Tensor slope = {};          // f(t1, y1), where the step has it
+  Tensor error = {};          // the estimated error of y1, like y; where asked for
+  Tensors other_errors = {};  // of a method of variable order: what it would be with one order less
+                              // and one more; undefined where that cannot be known
+  std::string failure = {};   // why there is no result ("Newton's method did not converge, .."): a
+                              // reason to try a smaller step
+};
+
+// What a method of variable order makes of the errors of a step.
+struct OrderChoice {
+  int order = 0;      // of the next step, or of the next try
+  double factor = 1;  // for its size
 };
 
 // Where a step has led.
@@ -96,6 +111,17 @@ class Scheme {
 
   // before: the ends of all steps so far, t0 first and the beginning of this step last.
   virtual Clock clock(std::span<const double> before, double t1) const = 0;
+  // A method of variable order has one for each step, which the clock tells the step. order: as
+  // chosen, or 0 where nobody has.
+  virtual Clock clock_at_order(std::span<const double> before, double t1, int /*order*/) const {
+    return clock(before, t1);
+  }
+  // The order of the first step; 0 for methods of fixed order, for which choose() is not asked.
+  virtual int first_order() const { return 0; }
+  // errors: scaled, of the step, with one order less and one more; infinite where unknown.
+  virtual OrderChoice choose(int order, std::span<const double> /*errors*/) const {
+    return {.order = order};
+  }
   // One step. Differentiable in clock, state, context and parameters.
   virtual Stepped step(const StepInput& in) const = 0;
   // The state at t1, from that at t and what is new.

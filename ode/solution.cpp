@@ -37,6 +37,7 @@ const Solution& Solution::or_throw() const {
 void Solution::cut(size_t steps, const Tensors& last) {
   statistics->accepted = static_cast<int64_t>(steps);
   grid.resize(steps + 1);
+  if (orders.size() > steps) orders.resize(steps);
   if (states.size() > grid.size()) states.resize(grid.size());
   t = grid.back();
   state = last;

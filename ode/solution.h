@@ -37,8 +37,9 @@ struct Solution {
   Tensors ys = {};                 // the state at each of them
   double t = 0;                    // the last good state, and its time
   Tensor y = {};
-  Tensors state = {};                // y, and what the method carries beside it (scheme.h)
-  std::vector<double> grid = {};     // t0 and the end of each accepted step, as a StepGrid wants it
+  Tensors state = {};             // y, and what the method carries beside it (scheme.h)
+  std::vector<double> grid = {};  // t0 and the end of each accepted step, as a StepGrid wants it
+  std::vector<int> orders = {};  // of each step, of an adaptive solve by a method of variable order
   std::vector<Tensors> states = {};  // like `state`, at each time of the grid, if asked for
   double next_step = 0;              // what an adaptive solve would try next: first_step to go on
   std::shared_ptr<Statistics> statistics = std::make_shared<Statistics>();  // gradients add to it

@@ -49,6 +49,8 @@ struct Solving {
 
 void Solving::fixed() {
   const std::vector<double> grid = step_grid(solver.stepping, times);
+  const auto* given = std::get_if<StepGrid>(&solver.stepping);
+  if (given && given->orders.size() + 1 == grid.size()) result.orders = given->orders;
   const Tensor y0 = result.y;
   reach(grid[0], step.start(grid[0], y0));
   for (size_t n = 0; n + 1 < grid.size(); ++n) {
@@ -56,6 +58,7 @@ void Solving::fixed() {
     const Reached made =
         step.advance({.before = std::span(grid).first(n + 1),
                       .t1 = t1,
+                      .order = result.orders.empty() ? 0 : result.orders[n],
                       .last = n + 2 == grid.size(),
                       .lasting = options.keep_states || times[result.ys.size()] == t1},
                      result.state);
@@ -69,7 +72,7 @@ void Solving::fixed() {
     reach(t1, made.state);
   }
   if (capturing() || all_finite(result.y)) return;
-  const GoodPart good = good_part(solver.method, field, step.parameters(), grid, y0);
+  const GoodPart good = good_part(solver.method, field, step.parameters(), grid, result.orders, y0);
   result.cut(good.steps, good.state);
   fail(Status::not_finite, good.reason, "Try smaller steps.");
 }
@@ -77,13 +80,18 @@ void Solving::fixed() {
 void Solving::adaptive(const Adaptive& how) {
   const double end = times.back(), direction = end < times.front() ? -1 : 1;
   const ErrorNormOptions norm{.atol = how.atol, .rtol = how.rtol};
-  const int order = solver.method.facts().order;
-  Controller controller(how.controller, order);
+  const Scheme& method = *solver.method;
+  ControllerOptions limits = how.controller;
+  // The weights of a multistep method grow fast with the ratio of neighbouring steps.
+  if (method.facts().multistep) limits.largest = std::min(limits.largest, 2.);
+  int order = method.first_order();  // of the next step, where that varies
+  const int start_order = order > 0 ? order : method.facts().order;
+  Controller controller(limits, start_order);
   Statistics& count = *result.statistics;
 
   Tensor k = step.kept(step.slope(result.t, result.y));  // f(t, y)
   double h = how.first_step;
-  if (h == 0) h = initial_step(step, result.t, result.y, k, direction, norm, order);
+  if (h == 0) h = initial_step(step, result.t, result.y, k, direction, norm, start_order);
   reach(result.t, step.start(result.t, result.y, k));
   double error = 0, tried = 0;
   std::string failure;  // of the last attempt
@@ -106,13 +114,16 @@ void Solving::adaptive(const Adaptive& how) {
     const bool cut = h >= std::abs(target - t) * (1 - 1e-14);
     const double t1 = cut ? target : t + direction * h;
     tried = std::abs(t1 - t);
-    const Stepper::Attempt attempt = step.attempt(result.grid, t1, result.state, k);
+    const Stepper::Attempt attempt = step.attempt(result.grid, t1, result.state, k, order);
     error = attempt.error;
-    const double next = tried * controller.factor(error);
+    OrderChoice choice = {.order = order, .factor = controller.factor(error)};
+    if (order > 0 && attempt.failure.empty()) choice = method.choose(order, attempt.errors);
+    const double next = tried * choice.factor;
     if (Controller::accept(error) || (tried <= how.min_step && std::isfinite(error))) {
       ++count.accepted;
+      if (order > 0) result.orders.push_back(order);
       reach(t1, step.accepted(result.state, attempt));
-      if (t1 != end && solver.method->begins_with_slope()) {
+      if (t1 != end && method.begins_with_slope()) {
         k = attempt.k_last.defined() ? attempt.k_last : step.slope(t1, result.y);
         k = step.kept(k);
       }
@@ -122,6 +133,7 @@ void Solving::adaptive(const Adaptive& how) {
       failure = attempt.failure;
       h = std::isfinite(error) || all_finite(k) ? next : NAN;  // from a bad slope no step succeeds
     }
+    order = choice.order;
   }
   result.next_step = h;
 }

@@ -16,10 +16,8 @@ struct SolveOptions {
   bool keep_states = false;    // fill Solution::states
   // Uploads the clock of a step, for times that carry a gradient.
   std::function<Tensor(const Clock& clock)> clock = {};
-  // Makes the last of fixed steps, for a gradient that records it. before: the ends of all steps so
-  // far, state: at the last of them.
-  std::function<Reached(std::span<const double> before, double t1, const Tensors& state)>
-      last_step = {};
+  // Makes the last of fixed steps, for a gradient that records it. state: at its beginning.
+  std::function<Reached(const Clock& clock, const Tensors& state)> last_step = {};
   // Scheme::parameters, if they have been made already.
   const Tensors* parameters = nullptr;
 };

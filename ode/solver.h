@@ -22,6 +22,7 @@ struct StepSize {
 // The ends of all steps, t0 first: Solution::grid of an earlier solve, to repeat its steps.
 struct StepGrid {
   std::vector<double> times;
+  std::vector<int> orders = {};  // Solution::orders, of a method of variable order
 };
 // Steps chosen so that rms(e / (atol + rtol max(|y|, |y1|))) <= 1 for the estimated error e.
 struct Adaptive {

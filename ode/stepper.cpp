@@ -24,6 +24,19 @@ Tensors step_arguments(const Tensor& clock, const Tensor& slope, const Tensors& 
   return in;
 }
 
+// The scaled error of a step from y -> (), or with those of other orders -> (3).
+Tensor scaled_errors(const Stepped& made, const Tensor& y, const ErrorNormOptions& tolerance) {
+  const MuteTapes quiet;  // the choice of step sizes is never differentiated
+  const auto scaled = [&](const Tensor& e) {
+    if (!e.defined()) {
+      return scalar(std::numeric_limits<double>::infinity(), y.dtype(), y.device());
+    }
+    return error_norm(e, y, made.fresh[0], tolerance);
+  };
+  if (made.other_errors.empty()) return scaled(made.error);
+  return stack({scaled(made.error), scaled(made.other_errors[0]), scaled(made.other_errors[1])});
+}
+
 }  // namespace
 
 FieldCode::FieldCode(const Field& field) : code_(field), size_(field.context.size()) {
@@ -78,8 +91,7 @@ Stepper::Stepper(const Method& method, const Field& field, const Tensor& y,
     input.with_error = true;
     input.tolerance = tolerance;
     const Stepped made = m->step(input);
-    const MuteTapes quiet;  // the choice of step sizes is never differentiated
-    Tensors out = {error_norm(made.error, input.state[0], made.fresh[0], *tolerance)};
+    Tensors out = {scaled_errors(made, input.state[0], *tolerance)};
     if (m.facts().fsal) out.push_back(made.slope);
     out.insert(out.end(), made.fresh.begin(), made.fresh.end());
     return out;
@@ -126,8 +138,9 @@ Reached Stepper::advance(const Advance& to, const Tensors& state) {
   if (method_->replayable()) {
     statistics_.evaluations += method_->step_evaluations(state.size(), false, false);
   }
-  if (to.last && options_.last_step) return options_.last_step(to.before, to.t1, state);
-  const Tensor clock = upload(method_->clock(to.before, to.t1));
+  const Clock at = method_->clock_at_order(to.before, to.t1, to.order);
+  if (to.last && options_.last_step) return options_.last_step(at, state);
+  const Tensor clock = upload(at);
   Stepped made;
   if (method_->replayable()) {
     made.fresh = run(advance_key_, advance_, step_arguments(clock, {}, state));
@@ -147,15 +160,17 @@ Reached Stepper::advance(const Advance& to, const Tensors& state) {
 }
 
 Stepper::Attempt Stepper::attempt(std::span<const double> before, double t1, const Tensors& state,
-                                  const Tensor& k_first) {
-  const Tensor clock = upload(method_->clock(before, t1));
+                                  const Tensor& k_first, int order) {
+  const Tensor clock = upload(method_->clock_at_order(before, t1, order));
   if (method_->replayable()) {
     statistics_.evaluations += method_->step_evaluations(state.size(), k_first.defined(), true);
     Tensors out = run(attempt_key_, attempt_, step_arguments(clock, k_first, state));
+    const std::vector<double> errors = out[0].values();
     const size_t first = method_.facts().fsal ? 2 : 1;
     return {.fresh = Tensors(out.begin() + static_cast<std::ptrdiff_t>(first), out.end()),
             .k_last = first == 2 ? out[1] : Tensor(),
-            .error = out[0].item(),
+            .error = errors[0],
+            .errors = errors,
             .failure = {}};
   }
   const Stepped made = method_->step({.field = field_,
@@ -170,11 +185,15 @@ Stepper::Attempt Stepper::attempt(std::span<const double> before, double t1, con
     return {.fresh = {},
             .k_last = {},
             .error = std::numeric_limits<double>::infinity(),
+            .errors = {},
             .failure = made.failure};
   }
-  const MuteTapes quiet;
-  const double error = error_norm(made.error, state[0], made.fresh[0], *tolerance_).item();
-  return {.fresh = made.fresh, .k_last = made.slope, .error = error, .failure = {}};
+  const std::vector<double> errors = scaled_errors(made, state[0], *tolerance_).values();
+  return {.fresh = made.fresh,
+          .k_last = made.slope,
+          .error = errors[0],
+          .errors = errors,
+          .failure = {}};
 }
 
 Tensors Stepper::accepted(const Tensors& state, const Attempt& attempt) const {

@@ -24,6 +24,7 @@ class Stepper {
   struct Advance {
     std::span<const double> before;
     double t1;
+    int order = 0;         // Scheme::clock_at_order
     bool last = false;     // of all steps of the solve
     bool lasting = false;  // the new state is to be kept
   };
@@ -32,13 +33,14 @@ class Stepper {
 
   // One try of an adaptive step. k_first: f(t, y), if the method begins with it.
   struct Attempt {
-    Tensors fresh;        // see accepted()
-    Tensor k_last;        // f(t1, y1) where the method has it, else undefined
-    double error;         // scaled; accept up to 1. Reading it is the one wait of an attempt.
-    std::string failure;  // then the error is infinite
+    Tensors fresh;  // see accepted()
+    Tensor k_last;  // f(t1, y1) where the method has it, else undefined
+    double error;   // scaled; accept up to 1. Reading it is the one wait of an attempt.
+    std::vector<double> errors;  // see Scheme::choose
+    std::string failure;         // then the error is infinite
   };
   Attempt attempt(std::span<const double> before, double t1, const Tensors& state,
-                  const Tensor& k_first);
+                  const Tensor& k_first, int order = 0);
   // The state after an attempt, to keep. state: the one before.
   Tensors accepted(const Tensors& state, const Attempt& attempt) const;
 

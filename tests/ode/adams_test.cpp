@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "ode/adams_weights.h"
 #include "ode/methods.h"
 #include "ode/solve.h"
 #include "ode/solver_word.h"
