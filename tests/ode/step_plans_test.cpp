@@ -13,8 +13,17 @@ using namespace slope;
 using namespace slope::ode;
 
 namespace {
-const char* const kWords[] = {"rk4:5",       "euler:7",    "dopri5:3",
-                              "dopri5@1e-5", "bosh3@1e-4", "fehlberg45@1e-5"};
+const char* const kWords[] = {"rk4:5",
+                              "euler:7",
+                              "dopri5:3",
+                              "dopri5@1e-5",
+                              "bosh3@1e-4",
+                              "fehlberg45@1e-5",
+                              "explicit_adams:9",
+                              "implicit_adams@1e-4",
+                              "adams@1e-5",
+                              "alf:5",
+                              "reversible-heun@1e-2"};
 }
 
 TEST_CASE("plans: replayed solves have the bits of eager ones") {
