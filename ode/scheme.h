@@ -36,7 +36,7 @@ struct MethodFacts {
   bool has_error() const { return embedded_order > 0; }
 };
 
-// What the step from `times` before the last to times.back() knows of time.
+// What a step knows of time, computed on the host.
 struct Clock {
   std::vector<double> values;
   // The times that the values follow from, and d values[i] / d times[k] at slopes[k][i].

@@ -50,7 +50,15 @@ struct Solving {
 void Solving::fixed() {
   const std::vector<double> grid = step_grid(solver.stepping, times);
   const auto* given = std::get_if<StepGrid>(&solver.stepping);
-  if (given && given->orders.size() + 1 == grid.size()) result.orders = given->orders;
+  if (given && !given->orders.empty()) {
+    if (given->orders.size() + 1 != grid.size()) {
+      throw ValueError(concat("solve: the step grid has ", grid.size() - 1, " steps and ",
+                              given->orders.size(),
+                              " orders. Take both from one solve over the "
+                              "same times."));
+    }
+    result.orders = given->orders;
+  }
   const Tensor y0 = result.y;
   reach(grid[0], step.start(grid[0], y0));
   for (size_t n = 0; n + 1 < grid.size(); ++n) {

@@ -6,6 +6,7 @@
 //   rk4                 one step                           tsit5@1e-6,1e-8     rtol, atol
 //   rk2,u=0.3:8         parametric, 8 steps                rk3,u=1/3,v=2/3:4
 //   rk4:h=0.25          a step size, last step clipped     dopri5@1e-6~pid,0.4,0.3,0
+//   explicit_adams,order=3:20                              alf,eta=0.9:10
 //
 // A bare adaptive method means @1e-3, a bare fixed one a single step. Controllers: ~i (default),
 // ~pi, ~pid,P,I,D.

@@ -66,6 +66,10 @@ TEST_CASE("variable adams: recorded steps and orders give the same bits again") 
         {.method = variable_adams(), .stepping = StepGrid{.times = s.grid, .orders = s.orders}});
     CHECK(again.y.values() == s.y.values());
     CHECK(again.orders == s.orders);
+    CHECK_THROWS_AS(solve(p.field, p.y0, times,
+                          {.method = variable_adams(),
+                           .stepping = StepGrid{.times = s.grid, .orders = {2, 3}}}),
+                    ValueError);
     StepPlans plans;
     for (int repeat = 0; repeat < 2; ++repeat) {
       const Solution replayed = solve(p.field, p.y0, times, at_tolerance(1e-6), {.plans = &plans});
