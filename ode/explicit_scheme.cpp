@@ -4,38 +4,32 @@
 #include "ode/step.h"
 
 namespace slope::ode {
-namespace {
 
-MethodFacts facts_of(const Tableau& m) {
+MethodFacts runge_kutta_facts(const Tableau& m) {
   return {.name = m.name,
           .order = m.order,
           .embedded_order = m.has_error() ? m.embedded_order : 0,
           .stages = m.stages(),
           .dense_order = m.dense_order,
           .fsal = m.fsal(),
-          .adaptive = m.adaptive};
+          .adaptive = m.adaptive,
+          .implicit = m.implicit()};
 }
 
-}  // namespace
-
-ExplicitScheme::ExplicitScheme(Tableau tableau)
-    : Scheme(facts_of(tableau)), tableau_(std::move(tableau)) {}
-
-std::string ExplicitScheme::key() const {
-  std::string key = concat(tableau_.name, " ", tableau_.stages());
+std::string runge_kutta_key(const Tableau& m) {
+  std::string key = concat(m.name, " ", m.stages());
   const auto add = [&](const std::vector<double>& values) {
     key.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
   };
-  add(tableau_.b);
-  add(tableau_.b_error);
-  for (const auto& row : tableau_.a) add(row);
+  add(m.b);
+  add(m.b_error);
+  for (const auto& row : m.a) add(row);
   return key;
 }
 
-Clock ExplicitScheme::clock(std::span<const double> before, double t1) const {
-  const double t = before.back();
-  Clock clock{.values = step_times(tableau_, t, t1), .times = {t, t1}, .slopes = {{-1}, {1}}};
-  for (double c : tableau_.c) {
+Clock runge_kutta_clock(const Tableau& m, double t, double t1) {
+  Clock clock{.values = step_times(m, t, t1), .times = {t, t1}, .slopes = {{-1}, {1}}};
+  for (double c : m.c) {
     clock.slopes[0].push_back(1 - c);
     clock.slopes[1].push_back(c);
   }

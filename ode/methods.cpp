@@ -7,6 +7,7 @@
 #include "core/nearest.h"
 #include "ode/adams.h"
 #include "ode/families.h"
+#include "ode/implicit_methods.h"
 #include "ode/number_text.h"
 #include "ode/reversible.h"
 #include "ode/symplectic.h"
@@ -223,6 +224,23 @@ const MethodAlias kAliases[] = {
     {"verner65", "verner6", true},
     {"dopri87", "dopri8", true},
     {"prince-dormand", "dopri8", true},
+    {"backward-euler", "implicit-euler", false},
+    {"gauss2", "implicit-midpoint", false},
+    {"crank-nicolson", "trapezoid", false},
+    {"implicit-trapezoid", "trapezoid", false},
+    {"sdirk22", "sdirk2", false},
+    {"radauIIA3", "radau3", false},
+    {"radauiia3", "radau3", false},
+    {"radauIIA5", "radau5", false},
+    {"radauiia5", "radau5", false},
+    {"gl4", "gauss4", false},
+    {"gauss-legendre4", "gauss4", false},
+    {"gl6", "gauss6", false},
+    {"gauss-legendre6", "gauss6", false},
+    {"trbdf2", "tr-bdf2", true},
+    {"kvaerno32", "kvaerno3", true},
+    {"esdirk3", "kvaerno3", true},
+    {"esdirk4", "kencarp4", true},
     {"adams-bashforth", "explicit_adams", false},
     {"adams-moulton", "implicit_adams", false},
     {"variable-adams", "adams", true},
@@ -262,6 +280,13 @@ const NamedMethod kOtherMethods[] = {
     {"leapfrog", nullptr, 0, [](double) { return leapfrog(); }},
 };
 
+// All methods that are one tableau.
+std::vector<TableauText> texts() {
+  std::vector<TableauText> all(std::begin(kMethods), std::end(kMethods));
+  all.insert(all.end(), implicit_tableaus().begin(), implicit_tableaus().end());
+  return all;
+}
+
 struct Family {
   const char* name;
   std::vector<const char*> parameters;
@@ -295,7 +320,7 @@ std::string with_dashes(std::string name) {
       least = d;
     }
   };
-  for (const TableauText& m : kMethods) offer(m.name, m.name);
+  for (const TableauText& m : texts()) offer(m.name, m.name);
   for (const Family& f : families()) offer(f.name, f.name);
   for (const NamedMethod& m : kOtherMethods) offer(m.name, m.name);
   for (const MethodAlias& a : kAliases) offer(a.alias, a.name);
@@ -353,7 +378,7 @@ const NamedMethod* other_method(const std::string& name) {
 
 MethodName canonical_method(const std::string& name) {
   const std::string word = with_dashes(name);
-  for (const TableauText& m : kMethods) {
+  for (const TableauText& m : texts()) {
     if (word == m.name) return {m.name, m.adaptive};
   }
   for (const Family& f : families()) {
@@ -386,16 +411,14 @@ Method method(const std::string& name, const MethodParameters& parameters) {
 Tableau tableau(const std::string& name, const MethodParameters& parameters) {
   const std::string known = canonical_method(name).name;
   if (other_method(known)) {
-    throw ValueError(concat("solver: ", known,
-                            " is not an explicit Runge-Kutta method: it has no "
-                            "tableau."));
+    throw ValueError(concat("solver: ", known, " is not a Runge-Kutta method: it has no tableau."));
   }
   if (known.ends_with(kClamped)) {
     const std::string family = known.substr(0, known.size() - std::string(kClamped).size());
     return family_member(family, clamped(family, parameters));
   }
   if (parameters.empty()) {
-    for (const TableauText& m : kMethods) {
+    for (const TableauText& m : texts()) {
       if (known == m.name) return parse_tableau(m);
     }
     if (known == "rk2") return rk2(0.5);
@@ -409,6 +432,12 @@ std::vector<Tableau> explicit_methods() {
   return all;
 }
 
+std::vector<Tableau> implicit_methods() {
+  std::vector<Tableau> all;
+  for (const TableauText& m : implicit_tableaus()) all.push_back(parse_tableau(m));
+  return all;
+}
+
 std::vector<Tableau> family_examples() {
   return {rk2(0.3), rk3(0.4, 0.8), rk4_u1(0.25), rk4_u2(0.3), rk4_u3(0.3), rk4(0.3, 0.6)};
 }
@@ -417,6 +446,7 @@ std::vector<Method> all_methods() {
   std::vector<Method> all;
   for (const Tableau& m : explicit_methods()) all.emplace_back(m);
   for (const Tableau& m : family_examples()) all.emplace_back(m);
+  for (const Tableau& m : implicit_methods()) all.emplace_back(m);
   for (const NamedMethod& m : kOtherMethods) all.push_back(m.make(m.usual));
   return all;
 }

@@ -33,6 +33,8 @@ MethodName canonical_method(const std::string& name);
 // The explicit Runge-Kutta methods without parameters, lowest order first within fixed and adaptive
 // ones.
 std::vector<Tableau> explicit_methods();
+// The implicit ones, likewise.
+std::vector<Tableau> implicit_methods();
 // One member of each family, for lists and tests.
 std::vector<Tableau> family_examples();
 // All of them, and the methods of other kinds.

@@ -46,7 +46,7 @@ std::vector<std::vector<double>> stage_weights(const Tableau& m, int max_order) 
       for (size_t i = 0; i < stages; ++i) value[i] *= au[static_cast<size_t>(child)][i];
     }
     for (size_t i = 0; i < stages; ++i) {
-      for (size_t j = 0; j < i; ++j) product[i] += m.a[i][j] * value[j];
+      for (size_t j = 0; j < m.a[i].size(); ++j) product[i] += m.a[i][j] * value[j];
     }
     u.push_back(std::move(value));
     au.push_back(std::move(product));
@@ -119,7 +119,7 @@ std::vector<double> dense_weights(const Tableau& m, double x) {
 }
 
 Tableau with_last_slope(const Tableau& m) {
-  if (m.fsal()) return m;
+  if (m.ends_in_slope()) return m;
   Tableau extended = m;
   extended.c.push_back(1);
   extended.a.push_back(m.b);

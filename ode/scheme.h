@@ -6,6 +6,7 @@
 // tensor, its clock.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -34,6 +35,8 @@ struct MethodFacts {
   bool reversible = false;  // a step can be undone: Scheme::reverse
 
   bool has_error() const { return embedded_order > 0; }
+  // The error estimate falls like h^p with this p: one more than the weaker result's order.
+  int error_order() const { return std::min(order, embedded_order) + 1; }
 };
 
 // What a step knows of time, computed on the host.

@@ -26,6 +26,10 @@ struct Statistics {
   int64_t accepted = 0;
   int64_t rejected = 0;
   int64_t reconstructions_lost = 0;  // reversible gradients that had to keep states after all
+  // Of implicit methods: systems of equations linearised, and products of the field's Jacobian with
+  // a vector to solve them, each as dear as two or three evaluations.
+  int64_t newton_iterations = 0;
+  int64_t jacobian_products = 0;
 
   Statistics& operator+=(const Statistics& more);
 };

@@ -8,6 +8,7 @@
 #include "ode/initial_step.h"
 #include "ode/number_text.h"
 #include "ode/stepper.h"
+#include "ode/stiffness.h"
 
 namespace slope::ode {
 namespace {
@@ -93,7 +94,7 @@ void Solving::adaptive(const Adaptive& how) {
   // The weights of a multistep method grow fast with the ratio of neighbouring steps.
   if (method.facts().multistep) limits.largest = std::min(limits.largest, 2.);
   int order = method.first_order();  // of the next step, where that varies
-  const int start_order = order > 0 ? order : method.facts().order;
+  const int start_order = order > 0 ? order : method.facts().error_order();
   Controller controller(limits, start_order);
   Statistics& count = *result.statistics;
 
@@ -111,10 +112,13 @@ void Solving::adaptive(const Adaptive& how) {
     h = std::clamp(h, how.min_step, how.max_step);
     if (!(h > least)) return stuck(how, h, tried, error, failure);
     if (count.accepted + count.rejected >= how.max_steps) {
+      const size_t last = std::min<size_t>(result.grid.size() - 1, 20);
+      const double size = last == 0 ? h
+                                    : std::abs(t - result.grid[result.grid.size() - 1 - last]) /
+                                          static_cast<double>(last);
       return fail(Status::step_limit,
                   concat("the budget of ", how.max_steps, " steps ended at t = ", rounded_text(t)),
-                  concat("The problem may be stiff. Raise rtol (now ", number_text(how.rtol),
-                         ") or max_steps."));
+                  advice_when_out_of_steps(solver.method, how, field, t, result.y, size));
     }
 
     // Outputs and the end are hit exactly: a step that would reach past one is cut short.

@@ -41,7 +41,6 @@ Tensor scaled_errors(const Stepped& made, const Tensor& y, const ErrorNormOption
 
 FieldCode::FieldCode(const Field& field) : code_(field), size_(field.context.size()) {
   code_.context.clear();
-  code_.evaluate_again = {};
 }
 
 Field FieldCode::field(const Tensors& context) const {

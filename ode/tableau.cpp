@@ -44,7 +44,7 @@ void add_quartic(Tableau& m, const std::vector<double>& middle) {
 // The cubic with y(0) = y, y(1) = y1 and the field's slopes at both ends.
 void add_hermite(Tableau& m) {
   for (double b : m.b) m.dense.push_back({0, 3 * b, -2 * b});
-  if (!m.fsal()) m.dense.push_back({0, 0, 0});
+  if (!m.ends_in_slope()) m.dense.push_back({0, 0, 0});
   const double first[] = {1, -2, 1}, last[] = {0, -1, 1};
   for (size_t power = 0; power < 3; ++power) {
     m.dense.front()[power] += first[power];
@@ -53,11 +53,47 @@ void add_hermite(Tableau& m) {
   m.dense_order = std::min(m.order, 3);
 }
 
+// d_i(x) is the integral from 0 to x of the i-th Lagrange polynomial of the nodes c. (Hairer,
+// Norsett, Wanner, Solving ODEs I, section II.7.)
+void add_collocation(Tableau& m) {
+  for (size_t i = 0; i < m.c.size(); ++i) {
+    std::vector<double> lagrange = {1};  // coefficients of 1, x, x^2, ..
+    for (size_t j = 0; j < m.c.size(); ++j) {
+      if (j == i) continue;
+      std::vector<double> product(lagrange.size() + 1, 0);
+      for (size_t n = 0; n < lagrange.size(); ++n) {
+        product[n] -= lagrange[n] * m.c[j] / (m.c[i] - m.c[j]);
+        product[n + 1] += lagrange[n] / (m.c[i] - m.c[j]);
+      }
+      lagrange = product;
+    }
+    for (size_t n = 0; n < lagrange.size(); ++n) lagrange[n] /= static_cast<double>(n + 1);
+    m.dense.push_back(lagrange);
+  }
+  m.dense_order = std::min(m.order, m.stages());
+}
+
 }  // namespace
 
-bool Tableau::fsal() const {
-  if (stages() < 2 || c.back() != 1 || b.back() != 0) return false;
-  return std::equal(a.back().begin(), a.back().end(), b.begin());
+bool Tableau::implicit() const {
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!explicit_stage(i)) return true;
+  }
+  return false;
+}
+
+bool Tableau::coupled() const {
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i].size() > i + 1) return true;
+  }
+  return false;
+}
+
+bool Tableau::ends_in_slope() const {
+  if (c.back() != 1) return false;
+  std::vector<double> last = a.back();
+  last.resize(b.size(), 0);
+  return last == b;
 }
 
 Tableau parse_tableau(const TableauText& text) {
@@ -88,7 +124,10 @@ Tableau parse_tableau(const TableauText& text) {
   }
   for (size_t i = 0; i < embedded.size(); ++i) m.b_error.push_back(m.b[i] - embedded[i]);
   SLOPE_ASSERT(m.c.size() == m.b.size() && (m.b_error.empty() || m.b_error.size() == m.b.size()));
-  for (size_t i = 0; i < m.a.size(); ++i) SLOPE_ASSERT(m.a[i].size() == i);
+  for (size_t i = 0; i < m.a.size(); ++i) {
+    const size_t entries = m.a[i].size();
+    SLOPE_ASSERT(entries == i || entries == i + 1 || entries == m.b.size());
+  }
   complete(m, middle);
   return m;
 }
@@ -99,10 +138,12 @@ void complete(Tableau& m, const std::vector<double>& middle) {
     m.b_used = nonzero(m.b);
   }
   m.dense.clear();
-  if (middle.empty())
+  if (!middle.empty())
+    add_quartic(m, middle);
+  else if (m.c.front() == 0 && m.explicit_stage(0))
     add_hermite(m);
   else
-    add_quartic(m, middle);
+    add_collocation(m);
 }
 
 }  // namespace slope::ode

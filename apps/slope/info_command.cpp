@@ -69,7 +69,8 @@ Answer methods() {
     std::string stable, constant;
     if (const ode::Tableau* tableau = method->tableau()) {
       const double real = ode::real_stability(*tableau), error = ode::error_constant(*tableau);
-      entry["real_stability"] = real;
+      // Infinite: the method is stable on the whole negative axis.
+      entry["real_stability"] = std::isfinite(real) ? Json(real) : Json();
       entry["error_constant"] = error;
       stable = rounded(-real, "%.2f");
       constant = rounded(error, "%.2e");

@@ -39,11 +39,11 @@ const std::vector<Layer> kLayers = {
     {"nn/attack/", {"core/", "nn/", "autograd/"}, kTakeAFunction},
     {"ode/",
      {"core/", "ode/"},
-     "Gradients belong to ode/gradient.*, implicit.*, event.* or regularize.*, modules to "
+     "Gradients belong to ode/gradient*, implicit*, event.* or regularize.*, modules to "
      "ode/layer.*. " +
          kTakeAFunction},
     {"ode/gradient", {"core/", "ode/", "autograd/"}, kTakeAFunction},
-    {"ode/implicit.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
+    {"ode/implicit", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/event.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/regularize.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/layer.", {"core/", "ode/", "nn/module.h"}, "A layer of ode needs nn/module.h only."},

@@ -72,12 +72,13 @@ Tensor moved(const Tensor& x, size_t i, double amount) {
   return tensor(values, x.shape(), x.dtype());
 }
 
-const char* const kWords[] = {"euler:3", "rk4:1", "rk4:4", "rk38:h=0.3", "dopri5:3", "dopri5@1e-4",
-                              "bosh3@1e-3", "cash-karp@1e-4~pi", "rk3,u=1/3,v=2/3:2", "heun2@1e-2",
-                              // methods that carry more than y from step to step
-                              "explicit_adams:6", "explicit_adams,order=3:h=0.15",
-                              "implicit_adams:6", "implicit_adams@1e-4", "reversible-heun:5",
-                              "reversible-heun@1e-2", "alf:5", "alf,eta=0.9:5"};
+const char* const kWords[] = {
+    "euler:3", "rk4:1", "rk4:4", "rk38:h=0.3", "dopri5:3", "dopri5@1e-4", "bosh3@1e-3",
+    "cash-karp@1e-4~pi", "rk3,u=1/3,v=2/3:2", "heun2@1e-2",
+    // methods that carry more than y from step to step
+    "explicit_adams:6", "explicit_adams,order=3:h=0.15", "implicit_adams:6", "implicit_adams@1e-4",
+    "reversible-heun:5", "reversible-heun@1e-2", "alf:5", "alf,eta=0.9:5", "implicit-euler:3",
+    "trapezoid:2", "gauss4:2", "radau5:h=0.4", "tr-bdf2:2", "kvaerno3:3", "kencarp4@1e-8"};
 
 }  // namespace
 
