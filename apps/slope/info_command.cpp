@@ -7,6 +7,7 @@
 #include "apps/slope/data_source.h"
 #include "apps/slope/output.h"
 #include "apps/slope/run_folder.h"
+#include "backends/backends.h"
 #include "backends/cpu/isa.h"
 #include "backends/cpu/threads.h"
 #include "core/dispatch.h"
@@ -155,6 +156,7 @@ Answer data(const Settings& settings) {
 Answer device_answer() {
   Answer answer{{{"devices", Json::array()}}, {{"device", "what"}}, {}};
   for (const Device d : devices()) {
+    if (d.name().starts_with("cuda")) continue;  // below, with those that cannot be used
     const std::string what =
         d.name() == "cpu"
             ? concat(cpu::threads(), " threads, instruction set ", cpu::name(cpu::isa()))
@@ -162,9 +164,11 @@ Answer device_answer() {
     answer.json["devices"].push_back({{"name", d.name()}, {"available", true}, {"what", what}});
     answer.rows.push_back({d.name(), what});
   }
-  const std::string cuda = "not in this build";
-  answer.json["devices"].push_back({{"name", "cuda"}, {"available", false}, {"what", cuda}});
-  answer.rows.push_back({"cuda", cuda});
+  for (const GpuReport& gpu : gpu_reports()) {
+    answer.json["devices"].push_back(
+        {{"name", gpu.name}, {"available", gpu.available}, {"what", gpu.what}});
+    answer.rows.push_back({gpu.name, gpu.what});
+  }
   return answer;
 }
 

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <optional>
 
+#include "backends/backends.h"
 #include "backends/cpu/threads.h"
 #include "core/nearest.h"
 
@@ -141,7 +142,7 @@ bool OptionList::given(const std::string& name) const {
 
 void add_settings(OptionList& options, Settings& s) {
   options.add("--threads", s.threads, "Threads; 0: all cores", not_negative())->group("Everywhere");
-  options.add("--device", s.device, "Where to compute: cpu or reference (slope info devices)")
+  options.add("--device", s.device, "Where to compute: cpu, cuda[:i] or reference (slope info devices)")
       ->group("Everywhere");
   options.add("--seed", s.seed, "Seed of everything random", seed_check())->group("Everywhere");
   options.add("--dtype", s.dtype, "float32 or float64", one_of({"float32", "float64"}))
@@ -158,9 +159,25 @@ void add_settings(OptionList& options, Settings& s) {
   options.add_flag("--force", s.force, "Overwrite what exists")->group("Everywhere");
 }
 
+namespace {
+
+// A GPU that cannot be used says why.
+Device chosen_device(const std::string& name) {
+  if (name.starts_with("cuda")) {
+    for (const GpuReport& gpu : gpu_reports()) {
+      if (!gpu.available && (gpu.name == "cuda" || gpu.name == name || gpu.name == name + ":0")) {
+        throw DeviceError(concat("--device ", name, ": ", gpu.what, ". Use --device cpu."));
+      }
+    }
+  }
+  return device(name);
+}
+
+}  // namespace
+
 void apply_settings(const Settings& settings) {
   if (settings.threads > 0) cpu::set_threads(settings.threads);
-  static const DeviceScope scope(device(settings.device));  // until the program ends
+  static const DeviceScope scope(chosen_device(settings.device));  // until the program ends
 }
 
 }  // namespace slope::program
