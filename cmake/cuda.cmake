@@ -32,10 +32,12 @@ target_link_libraries(slope PRIVATE CUDA::cudart_static CUDA::cublas ${CUDNN_LIB
 set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/backends.cpp
                             PROPERTIES COMPILE_DEFINITIONS SLOPE_WITH_CUDA=1)
 
+# A kernel whose registers spill to memory does not build.
 # --fmad=false for the same reason as -ffp-contract=off: kernels give the numbers that were tested.
 add_library(slope_cuda_kernels OBJECT ${cuda_kernels})
 target_include_directories(slope_cuda_kernels PRIVATE ${PROJECT_SOURCE_DIR})
 target_include_directories(slope_cuda_kernels SYSTEM PRIVATE ${CUDNN_INCLUDE_DIR})
 target_compile_options(slope_cuda_kernels PRIVATE --fmad=false --expt-relaxed-constexpr -Werror=all-warnings
-                                                  -Xcompiler=-Wall,-Wextra)
+                                                  -Xcompiler=-Wall,-Wextra
+                                                  -Xptxas=--warn-on-spills,--warning-as-error)
 target_sources(slope PRIVATE $<TARGET_OBJECTS:slope_cuda_kernels>)

@@ -142,7 +142,9 @@ bool OptionList::given(const std::string& name) const {
 
 void add_settings(OptionList& options, Settings& s) {
   options.add("--threads", s.threads, "Threads; 0: all cores", not_negative())->group("Everywhere");
-  options.add("--device", s.device, "Where to compute: cpu, cuda[:i] or reference (slope info devices)")
+  options
+      .add("--device", s.device,
+           "Where to compute: cpu, cuda[:i] or reference (slope info devices)")
       ->group("Everywhere");
   options.add("--seed", s.seed, "Seed of everything random", seed_check())->group("Everywhere");
   options.add("--dtype", s.dtype, "float32 or float64", one_of({"float32", "float64"}))

@@ -24,15 +24,15 @@ __global__ void patches_kernel(const T* x, T* patches, int64_t size, Window w, C
     const Coordinates at(i, w.result_height, w.result_width, taps * channels.count);
     const uint32_t tap = static_cast<uint32_t>(at.channel) / static_cast<uint32_t>(channels.count);
     const int64_t c = at.channel - tap * channels.count;
-    const int64_t pixel =
-        w.pixel(at.row, at.column, tap / w.window_width, tap % w.window_width);
-    patches[i] = pixel < 0 ? T(0)
-                           : x[(at.n * w.height * w.width + pixel) * channels.all + channels.first + c];
+    const int64_t pixel = w.pixel(at.row, at.column, tap / w.window_width, tap % w.window_width);
+    patches[i] = pixel < 0
+                     ? T(0)
+                     : x[(at.n * w.height * w.width + pixel) * channels.all + channels.first + c];
   }
 }
 
-// The adjoint, to dx: (n, H, W, C), of which this group writes n * H * W * count = size values. Each
-// pixel gathers from the patches that contain it.
+// The adjoint, to dx: (n, H, W, C), of which this group writes n * H * W * count = size values.
+// Each pixel gathers from the patches that contain it.
 template <typename T>
 __global__ void unpatch_kernel(const T* patches, T* dx, int64_t size, Window w, Channels channels) {
   const int64_t taps = w.window_height * w.window_width;

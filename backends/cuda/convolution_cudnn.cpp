@@ -72,10 +72,11 @@ class ByCudnn final : public Prepared {
         fill_rows(context_.launcher(op_), data<float>(args[2]), data<float>(args[3]),
                   z_.batch * z_.result_height * z_.result_width, z_.filters);
       }
-      check(cudnnConvolutionForward(context_.cudnn(), &one, image_.get(), args[0].data, filter_.get(),
-                                    args[1].data, convolution_.get(), kForward, scratch, workspace_,
-                                    biased_ ? &one : &zero, result_.get(), args[3].data),
-            op_);
+      check(
+          cudnnConvolutionForward(context_.cudnn(), &one, image_.get(), args[0].data, filter_.get(),
+                                  args[1].data, convolution_.get(), kForward, scratch, workspace_,
+                                  biased_ ? &one : &zero, result_.get(), args[3].data),
+          op_);
     } else if (pass_ == Pass::data_gradient) {
       check(cudnnConvolutionBackwardData(context_.cudnn(), &one, filter_.get(), args[1].data,
                                          result_.get(), args[0].data, convolution_.get(),

@@ -51,7 +51,8 @@ class GraphReplay final : public Replay {
     cudaGraph_t graph = nullptr;
     check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "plan");
     try {
-      for (const auto& step : program.steps) step.prepared->run(step.arguments.data(), step.scratch);
+      for (const auto& step : program.steps)
+        step.prepared->run(step.arguments.data(), step.scratch);
     } catch (...) {
       if (cudaStreamEndCapture(stream, &graph) == cudaSuccess) cudaGraphDestroy(graph);
       cudaGetLastError();

@@ -9,9 +9,7 @@ namespace {
 // The oldest compute capability there is device code for (CMAKE_CUDA_ARCHITECTURES: 80 and 90).
 constexpr int kOldestMajor = 8;
 
-std::string version_text(int version) {
-  return concat(version / 1000, '.', version % 1000 / 10);
-}
+std::string version_text(int version) { return concat(version / 1000, '.', version % 1000 / 10); }
 
 int runtime_version() {
   int version = 0;

@@ -46,7 +46,8 @@ template <typename T>
 __global__ void scatter_add_rows_kernel(const T* g, const int32_t* indices, T* out, int64_t n,
                                         int64_t size, int64_t row) {
   for (int64_t i = thread_of_grid(); i < size; i += threads_of_grid()) {
-    const int32_t which = static_cast<int32_t>(static_cast<uint32_t>(i) / static_cast<uint32_t>(row));
+    const int32_t which =
+        static_cast<int32_t>(static_cast<uint32_t>(i) / static_cast<uint32_t>(row));
     const int64_t column = i - which * row;
     T sum = 0;
     for (int64_t k = 0; k < n; ++k) {

@@ -131,8 +131,7 @@ __global__ void cross_entropy_gradient_kernel(const T* g, const T* x, const int3
   }
 }
 
-std::unique_ptr<Prepared> prepare_cross_entropy_gradient(const Context& context,
-                                                         const Call& call) {
+std::unique_ptr<Prepared> prepare_cross_entropy_gradient(const Context& context, const Call& call) {
   const auto options = call.as<CrossEntropyOptions>();
   const int64_t rows = call.in(1).dim(0), classes = call.in(1).dim(1);
   const double divisor = options.reduction == Reduction::mean ? static_cast<double>(rows) : 1;

@@ -33,7 +33,8 @@ std::unique_ptr<Prepared> convert(const Context& context, const Call& call) {
 }
 
 std::unique_ptr<Prepared> prepare_copy(const Context& context, const Call& call) {
-  return dispatch_any(call.in(0).dtype(), [&]<typename T>() { return convert<T, T>(context, call); });
+  return dispatch_any(call.in(0).dtype(),
+                      [&]<typename T>() { return convert<T, T>(context, call); });
 }
 
 std::unique_ptr<Prepared> prepare_cast(const Context& context, const Call& call) {

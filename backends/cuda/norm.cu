@@ -5,8 +5,8 @@
 namespace slope::cuda {
 namespace {
 
-// y, mean, rstd (samples, groups): one block for each group of a sample, which reads it three times,
-// the second and third time from a cache when it fits.
+// y, mean, rstd (samples, groups): one block for each group of a sample, which reads it three
+// times, the second and third time from a cache when it fits.
 template <typename Formula, typename T>
 __global__ void group_norm_kernel(NormValues<T> v, int64_t groups, T* y, T* means, T* rstds) {
   const int64_t n = blockIdx.x / groups, group = blockIdx.x % groups;
@@ -28,9 +28,8 @@ __global__ void group_norm_kernel(NormValues<T> v, int64_t groups, T* y, T* mean
   for (int64_t i = threadIdx.x; i < count; i += kThreads) {
     const int64_t place = inside(i);
     const T normalised = static_cast<T>((v.at(n, place) - mean) * rstd);
-    y[n * v.positions * v.channels + place] =
-        Formula::value(v.affine(normalised, static_cast<uint32_t>(place) %
-                                                static_cast<uint32_t>(v.channels)));
+    y[n * v.positions * v.channels + place] = Formula::value(
+        v.affine(normalised, static_cast<uint32_t>(place) % static_cast<uint32_t>(v.channels)));
   }
   if (threadIdx.x == 0) {
     means[blockIdx.x] = static_cast<T>(mean);

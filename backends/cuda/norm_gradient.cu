@@ -36,8 +36,7 @@ __global__ void group_norm_gradient_kernel(NormGradient<T> d, int64_t groups, T*
   for (int64_t i = threadIdx.x; i < count; i += kThreads) {
     const uint32_t position = static_cast<uint32_t>(i) / static_cast<uint32_t>(v.width);
     const int64_t channel = first + (i - position * v.width);
-    const auto at =
-        d.template at<Formula>(n, position * v.channels + channel, channel, mean, rstd);
+    const auto at = d.template at<Formula>(n, position * v.channels + channel, channel, mean, rstd);
     const double dn = static_cast<double>(at.dz) * static_cast<double>(v.scale(channel));
     sum += dn;
     product_sum += dn * static_cast<double>(at.normalised);
@@ -50,8 +49,8 @@ __global__ void group_norm_gradient_kernel(NormGradient<T> d, int64_t groups, T*
     const int64_t inside = position * v.channels + channel;
     const auto at = d.template at<Formula>(n, inside, channel, mean, rstd);
     const double dn = static_cast<double>(at.dz) * static_cast<double>(v.scale(channel));
-    dx[n * v.positions * v.channels + inside] = static_cast<T>(
-        rstd * (dn - dn_mean - static_cast<double>(at.normalised) * product_mean));
+    dx[n * v.positions * v.channels + inside] =
+        static_cast<T>(rstd * (dn - dn_mean - static_cast<double>(at.normalised) * product_mean));
   }
 }
 
@@ -83,8 +82,8 @@ __global__ void batch_norm_gradient_kernel(NormGradient<T> d, int64_t size, cons
     const uint32_t inside = static_cast<uint32_t>(i) - n * of_sample;
     const uint32_t channel = inside % static_cast<uint32_t>(v.channels);
     const double rstd = v.deviation_inverse(channel);
-    const auto at = d.template at<Formula>(n, inside, channel,
-                                           static_cast<double>(v.mean[channel]), rstd);
+    const auto at =
+        d.template at<Formula>(n, inside, channel, static_cast<double>(v.mean[channel]), rstd);
     const double mean_dz = dbias[channel] / count, mean_product = dweight[channel] / count;
     dx[i] = static_cast<T>(
         rstd * static_cast<double>(v.scale(channel)) *

@@ -60,8 +60,10 @@ std::unique_ptr<Prepared> prepare_reduce(const Context& context, const Call& cal
     return prepared(
         [=, at = context.launcher(call.op.name)](const Argument* args, void* scratch) {
           const AxesLoader<T> load{data<T>(args[0]), kept_walk, reduced_walk};
-          (columns ? reduce_columns<Rule, AxesLoader<T>, T> : reduce_rows<Rule, AxesLoader<T>, T>)(
-              at, Rule{}, load, data<T>(args[1]), static_cast<double*>(scratch), results, length);
+          (columns ? reduce_columns<Rule, AxesLoader<T>, T>
+                   : reduce_rows<Rule, AxesLoader<T>, T>)(at, Rule{}, load, data<T>(args[1]),
+                                                          static_cast<double*>(scratch), results,
+                                                          length);
         },
         bytes_of_doubles(columns ? column_partials(results, length)
                                  : row_partials(results, length)));

@@ -139,8 +139,8 @@ inline int64_t column_partials(int64_t columns, int64_t length) {
 
 // out[row] = rule over i of load(row, i)
 template <typename Rule, typename Loader, typename T>
-void reduce_rows(const Launcher& at, const Rule& rule, const Loader& load, T* out,
-                 double* partials, int64_t rows, int64_t length) {
+void reduce_rows(const Launcher& at, const Rule& rule, const Loader& load, T* out, double* partials,
+                 int64_t rows, int64_t length) {
   const ReductionResults<T> to{out, partials, row_splits(rows, length)};
   if (length <= kThreads) {
     launch(at, grid_for(rows * kWarp), reduce_rows_kernel<false, Rule, Loader, T>, rule, load, to,

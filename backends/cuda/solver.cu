@@ -38,8 +38,9 @@ __global__ void rk_combine_kernel(Combination<T> c) {
       if (s < c.slope_count) total += coefficients[s] * static_cast<double>(c.slopes[s][i]);
     }
     if (c.h) {
-      const int64_t sample =
-          c.values_per_h == 0 ? 0 : static_cast<uint32_t>(i) / static_cast<uint32_t>(c.values_per_h);
+      const int64_t sample = c.values_per_h == 0
+                                 ? 0
+                                 : static_cast<uint32_t>(i) / static_cast<uint32_t>(c.values_per_h);
       total *= static_cast<double>(c.h[sample]);
     }
     c.out[i] = static_cast<T>(c.y ? static_cast<double>(c.y[i]) + total : total);
@@ -71,7 +72,8 @@ std::unique_ptr<Prepared> prepare_combine(const Context& context, const Call& ca
   check_count(call.op.name, call.in(2).size());
   return dispatch_float(call.in(2).dtype(), [&]<typename T>() {
     Combination<T> fixed{};
-    for (int s = 0; s < kMaxStages; ++s) fixed.coefficients[s] = coefficients[static_cast<size_t>(s)];
+    for (int s = 0; s < kMaxStages; ++s)
+      fixed.coefficients[s] = coefficients[static_cast<size_t>(s)];
     return combine<T>(context.launcher(call.op.name), sizes, fixed, 2);
   });
 }

@@ -37,8 +37,8 @@ struct Window {
     const int64_t y = row + padding_y - r * dilation_y, x = column + padding_x - s * dilation_x;
     if (y < 0 || x < 0) return -1;
     const int64_t i = y / stride_y, j = x / stride_x;
-    const bool none = i * stride_y != y || j * stride_x != x || i >= result_height ||
-                      j >= result_width;
+    const bool none =
+        i * stride_y != y || j * stride_x != x || i >= result_height || j >= result_width;
     return none ? -1 : i * result_width + j;
   }
 #endif

@@ -23,8 +23,7 @@ std::string why_no_gpu() {
 
 bool has_gpu() {
   const auto all = devices();
-  return std::any_of(all.begin(), all.end(),
-                     [](Device d) { return d.name().starts_with("cuda"); });
+  return std::any_of(all.begin(), all.end(), [](Device d) { return d.name().starts_with("cuda"); });
 }
 
 }  // namespace

@@ -24,12 +24,13 @@ TEST_CASE("cuda: devices that are there, and why others are not") {
   CHECK(cuda::describe_devices()[0].what.find("no GPU") != std::string::npos);
   emulation::set_devices(cudaSuccess, 1, CUDART_VERSION);
   CHECK(cuda::make_backends().size() == 1);
-  CHECK_THROWS_WITH_AS(device("cuda:7"),
-                       "device: \"cuda:7\" is not one of cuda:0, cpu, reference.", DeviceError);
+  CHECK_THROWS_WITH_AS(device("cuda:7"), "device: \"cuda:7\" is not one of cuda:0, cpu, reference.",
+                       DeviceError);
 }
 
 TEST_CASE("cuda: tensors on two devices are an error, and copies are explicit") {
-  const Tensor a = full({2}, 1, Dtype::f32, device("cuda")), b = full({2}, 2, Dtype::f32, device("cpu"));
+  const Tensor a = full({2}, 1, Dtype::f32, device("cuda")),
+               b = full({2}, 2, Dtype::f32, device("cpu"));
   CHECK_THROWS_AS(a + b, DeviceError);
   CHECK((a + b.to(a.device())).to_vector<float>() == std::vector<float>{3, 3});
 }

@@ -1,5 +1,5 @@
-// The entry points of cuBLAS that the backend uses: plain loops, queued like kernels. Sums in double,
-// rounded once.
+// The entry points of cuBLAS that the backend uses: plain loops, queued like kernels. Sums in
+// double, rounded once.
 #include <cublas_v2.h>
 
 #include "tests/cuda_emulation/device_on_host.h"
@@ -31,7 +31,8 @@ void multiply(const Product& p, double alpha, const T* a, const T* b, double bet
       for (int row = 0; row < p.m; ++row) {
         double sum = 0;
         for (int k = 0; k < p.k; ++k) {
-          const int64_t at_a = p.transpose_a ? int64_t{row} * p.lead_a + k : int64_t{k} * p.lead_a + row;
+          const int64_t at_a =
+              p.transpose_a ? int64_t{row} * p.lead_a + k : int64_t{k} * p.lead_a + row;
           const int64_t at_b =
               p.transpose_b ? int64_t{k} * p.lead_b + column : int64_t{column} * p.lead_b + k;
           sum += static_cast<double>(a[at_a]) * static_cast<double>(b[at_b]);
@@ -50,7 +51,8 @@ cublasStatus_t queue(cublasHandle_t handle, const Product& p, const void* alpha,
   const double scale = static_cast<double>(*static_cast<const T*>(alpha));
   const double keep = static_cast<double>(*static_cast<const T*>(beta));
   const cudaError_t status = enqueue(handle->stream, "cuBLAS", [=] {
-    multiply(p, scale, static_cast<const T*>(a), static_cast<const T*>(b), keep, static_cast<T*>(c));
+    multiply(p, scale, static_cast<const T*>(a), static_cast<const T*>(b), keep,
+             static_cast<T*>(c));
   });
   return status == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
@@ -96,8 +98,8 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
     violation("cublasGemmStridedBatchedEx: captured without a workspace of its own");
     return CUBLAS_STATUS_NOT_INITIALIZED;
   }
-  const Product p{transpose_a, transpose_b, m,      n,      k,     lead_a,
-                  lead_b,      lead_c,      count,  step_a, step_b, step_c};
+  const Product p{transpose_a, transpose_b, m,     n,      k,      lead_a,
+                  lead_b,      lead_c,      count, step_a, step_b, step_c};
   const bool one_type = type_a == type_b && type_b == type_c;
   if (one_type && type_a == CUDA_R_32F && compute == CUBLAS_COMPUTE_32F_PEDANTIC) {
     return queue<float>(handle, p, alpha, a, b, beta, c);

@@ -1,5 +1,5 @@
-// The entry points of cuDNN that the backend uses: float32 convolution in NHWC as plain loops, queued
-// like kernels. Sums in double, rounded once.
+// The entry points of cuDNN that the backend uses: float32 convolution in NHWC as plain loops,
+// queued like kernels. Sums in double, rounded once.
 #include <cudnn.h>
 
 #include <cstdint>
@@ -175,17 +175,21 @@ cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t c, cudnnM
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(
-    cudnnHandle_t, cudnnTensorDescriptor_t x, cudnnFilterDescriptor_t w,
-    cudnnConvolutionDescriptor_t c, cudnnTensorDescriptor_t y, cudnnConvolutionFwdAlgo_t algorithm,
-    size_t* bytes) {
-  return workspace({*x, *y, *w, *c},
-                   algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, bytes);
+cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t x,
+                                                      cudnnFilterDescriptor_t w,
+                                                      cudnnConvolutionDescriptor_t c,
+                                                      cudnnTensorDescriptor_t y,
+                                                      cudnnConvolutionFwdAlgo_t algorithm,
+                                                      size_t* bytes) {
+  return workspace({*x, *y, *w, *c}, algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
+                   bytes);
 }
-cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(
-    cudnnHandle_t, cudnnFilterDescriptor_t w, cudnnTensorDescriptor_t y,
-    cudnnConvolutionDescriptor_t c, cudnnTensorDescriptor_t x,
-    cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes) {
+cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t, cudnnFilterDescriptor_t w,
+                                                           cudnnTensorDescriptor_t y,
+                                                           cudnnConvolutionDescriptor_t c,
+                                                           cudnnTensorDescriptor_t x,
+                                                           cudnnConvolutionBwdDataAlgo_t algorithm,
+                                                           size_t* bytes) {
   return workspace({*x, *y, *w, *c}, algorithm == CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, bytes);
 }
 cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(
@@ -202,7 +206,9 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha,
                                       void* scratch, size_t scratch_bytes, const void* beta,
                                       cudnnTensorDescriptor_t y, void* y_data) {
   return run(handle, {*x, *y, *w, *c}, alpha, x_data, w_data, scratch, scratch_bytes, beta, y_data,
-             size_of(*y), [](int64_t x, int64_t w, int64_t y) { return Places{x, w, y}; });
+             size_of(*y), [](int64_t x, int64_t w, int64_t y) {
+               return Places{x, w, y};
+             });
 }
 cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void* alpha,
                                            cudnnFilterDescriptor_t w, const void* w_data,
@@ -212,7 +218,9 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void* alp
                                            size_t scratch_bytes, const void* beta,
                                            cudnnTensorDescriptor_t x, void* x_data) {
   return run(handle, {*x, *y, *w, *c}, alpha, w_data, y_data, scratch, scratch_bytes, beta, x_data,
-             size_of(*x), [](int64_t x, int64_t w, int64_t y) { return Places{w, y, x}; });
+             size_of(*x), [](int64_t x, int64_t w, int64_t y) {
+               return Places{w, y, x};
+             });
 }
 cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void* alpha,
                                              cudnnTensorDescriptor_t x, const void* x_data,
@@ -222,6 +230,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void* a
                                              size_t scratch_bytes, const void* beta,
                                              cudnnFilterDescriptor_t w, void* w_data) {
   return run(handle, {*x, *y, *w, *c}, alpha, x_data, y_data, scratch, scratch_bytes, beta, w_data,
-             w->k * w->c * w->h * w->w,
-             [](int64_t x, int64_t w, int64_t y) { return Places{x, y, w}; });
+             w->k * w->c * w->h * w->w, [](int64_t x, int64_t w, int64_t y) {
+               return Places{x, y, w};
+             });
 }

@@ -39,7 +39,7 @@ constexpr int kMany = -2;
 class SharedSlot {
  public:
   void enter(size_t elements, size_t element_bytes);
-  void* read(int64_t element);   // both check bounds and races
+  void* read(int64_t element);  // both check bounds and races
   void* write(int64_t element);
 
  private:
@@ -116,8 +116,8 @@ using emulation::blockIdx;
 using emulation::gridDim;
 using emulation::threadIdx;
 
-#define SLOPE_SHARED(T, name, count)                                 \
-  static ::slope::cuda::emulation::SharedSlot name##_slot;           \
+#define SLOPE_SHARED(T, name, count)                       \
+  static ::slope::cuda::emulation::SharedSlot name##_slot; \
   const ::slope::cuda::emulation::SharedArray<T> name(name##_slot, count)
 #define SLOPE_BARRIER() ::slope::cuda::emulation::barrier()
 

@@ -187,7 +187,7 @@ TEST_CASE("emulation: what a capture does not allow ends it") {
   CHECK(cudaStreamSynchronize(bench.at.stream) != cudaSuccess);
   CHECK(cudaStreamEndCapture(bench.at.stream, &graph) != cudaSuccess);
   // A capture runs nothing; its graph runs as often as it is launched.
-  check(cudaMemsetAsync(bench.y, 0, Bench::kBytes, bench.at.stream), "test");
+  cuda::check(cudaMemsetAsync(bench.y, 0, Bench::kBytes, bench.at.stream), "test");
   REQUIRE(cudaStreamBeginCapture(bench.at.stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
   launch(bench.at, Grid{}, cuda::write_kernel, bench.y, int64_t{3});
   REQUIRE(cudaStreamEndCapture(bench.at.stream, &graph) == cudaSuccess);

@@ -10,7 +10,8 @@
 
 namespace slope::cuda::emulation {
 
-// ---- settings -------------------------------------------------------------------------------------
+// ---- settings
+// -------------------------------------------------------------------------------------
 
 // The order in which blocks, and threads within a block, run. A result must not depend on it.
 void set_descending(bool descending);
@@ -19,15 +20,16 @@ void set_devices(cudaError_t status, int count, int driver_version);
 // Bytes that can be allocated.
 void set_memory_bound(size_t bytes);
 
-// ---- what happened --------------------------------------------------------------------------------
+// ---- what happened
+// --------------------------------------------------------------------------------
 
 struct Counters {
-  int64_t launches = 0;        // kernels and library calls queued from the host, not from a graph
+  int64_t launches = 0;  // kernels and library calls queued from the host, not from a graph
   int64_t graph_launches = 0;
-  int64_t host_reads = 0;      // copies from the device
-  int64_t host_writes = 0;     // copies to the device
+  int64_t host_reads = 0;   // copies from the device
+  int64_t host_writes = 0;  // copies to the device
   int64_t allocations = 0;
-  int64_t waits = 0;           // synchronisations of a stream or an event
+  int64_t waits = 0;  // synchronisations of a stream or an event
 };
 Counters counters();
 // Of every byte that came back from the device since the last call: runs are compared by it.
@@ -35,7 +37,8 @@ uint64_t take_hash();
 // Texts of everything that was wrong since the last call.
 std::vector<std::string> take_violations();
 
-// ---- memory ---------------------------------------------------------------------------------------
+// ---- memory
+// ---------------------------------------------------------------------------------------
 
 // What the work queued in a scope may touch: nothing of the blocks these lie in but these bytes.
 struct Extent {
@@ -52,7 +55,8 @@ class ExtentScope {
 };
 bool is_device_memory(const void* memory);
 
-// ---- for the emulated libraries -------------------------------------------------------------------
+// ---- for the emulated libraries
+// -------------------------------------------------------------------
 
 // Queues work on a stream, or keeps it in the graph that the stream captures.
 cudaError_t enqueue(cudaStream_t stream, const char* what, std::function<void()> work);

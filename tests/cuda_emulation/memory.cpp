@@ -7,7 +7,8 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #else
-#define ASAN_POISON_MEMORY_REGION(memory, bytes) (static_cast<void>(memory), static_cast<void>(bytes))
+#define ASAN_POISON_MEMORY_REGION(memory, bytes) \
+  (static_cast<void>(memory), static_cast<void>(bytes))
 #define ASAN_UNPOISON_MEMORY_REGION(memory, bytes) \
   (static_cast<void>(memory), static_cast<void>(bytes))
 #endif
@@ -19,9 +20,7 @@ constexpr size_t kRegionBytes = size_t{1} << 30;
 constexpr size_t kAlignment = 256;
 constexpr size_t kGap = 256;
 
-size_t with_gap(size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment + kGap;
-}
+size_t with_gap(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment + kGap; }
 
 }  // namespace
 
@@ -31,8 +30,8 @@ Memory& Memory::instance() {
 }
 
 Memory::Memory() : bound_(kRegionBytes) {
-  void* region = mmap(nullptr, kRegionBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                      -1, 0);
+  void* region =
+      mmap(nullptr, kRegionBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   region_ = static_cast<char*>(region);
   ASAN_POISON_MEMORY_REGION(region_, kRegionBytes);
 }
@@ -74,9 +73,7 @@ std::pair<const void*, size_t> Memory::block_around(const void* memory) const {
   return {region_ + found->first, found->second};
 }
 
-void Memory::open(const void* memory, size_t bytes) {
-  ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
-}
+void Memory::open(const void* memory, size_t bytes) { ASAN_UNPOISON_MEMORY_REGION(memory, bytes); }
 void Memory::close(const void* memory, size_t bytes) { ASAN_POISON_MEMORY_REGION(memory, bytes); }
 void Memory::poison(void* memory, size_t bytes) { std::memset(memory, 0xff, bytes); }
 

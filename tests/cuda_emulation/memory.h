@@ -16,17 +16,17 @@ class Memory {
  public:
   static Memory& instance();
 
-  void* take(size_t bytes);          // null: the bound is reached
-  bool give(const void* memory);     // false: not the start of a block
+  void* take(size_t bytes);       // null: the bound is reached
+  bool give(const void* memory);  // false: not the start of a block
   bool contains(const void* memory) const;
   // Start and size of the block around an address; size 0: none.
   std::pair<const void*, size_t> block_around(const void* memory) const;
   void set_bound(size_t bytes) { bound_ = bytes; }
 
   // These need an Access.
-  static void open(const void* memory, size_t bytes);   // to the sanitizer
+  static void open(const void* memory, size_t bytes);  // to the sanitizer
   static void close(const void* memory, size_t bytes);
-  static void poison(void* memory, size_t bytes);       // with NaN
+  static void poison(void* memory, size_t bytes);  // with NaN
 
   // The region is open while one lives.
   class Access {

@@ -83,7 +83,6 @@ Blocks blocks_of(const std::vector<Extent>& extents) {
 }
 
 void run(const Work& work) {
-  const Memory::Access access;
   const Blocks blocks = blocks_of(work.extents);
   for (const auto& [begin, bytes] : blocks) Memory::close(begin, bytes);
   for (const Extent& extent : work.extents) Memory::open(extent.begin, extent.bytes);
@@ -93,6 +92,8 @@ void run(const Work& work) {
 
 // Runs a stream's work up to and with piece number `last`.
 void run_until(cudaStream_t stream, int64_t last) {
+  if (stream->finished >= last) return;
+  const Memory::Access access;
   while (stream->finished < last) {
     const Work work = std::move(stream->queue.front());
     stream->queue.pop_front();
@@ -197,7 +198,8 @@ void announce(Kernel kernel) { emulator().announced = std::move(kernel); }
 
 using namespace slope::cuda::emulation;  // NOLINT: the definitions below are global by nature
 
-// ---- errors and devices ---------------------------------------------------------------------------
+// ---- errors and devices
+// ---------------------------------------------------------------------------
 
 const char* cudaGetErrorName(cudaError_t error) {
   return error == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "an emulated error";
@@ -235,7 +237,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   return cudaSuccess;
 }
 
-// ---- memory ---------------------------------------------------------------------------------------
+// ---- memory
+// ---------------------------------------------------------------------------------------
 
 cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream) {
   if (refused_by_capture("cudaMallocAsync")) return failed(cudaErrorStreamCaptureUnsupported);
@@ -243,10 +246,13 @@ cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream) {
   if (!block) return failed(cudaErrorMemoryAllocation);
   ++emulator().counters.allocations;
   *memory = block;
+  // Large blocks (the workspace of cuBLAS) stay as they are: opening and closing used pages costs
+  // time.
+  const size_t filled = bytes > size_t{8} << 20 ? 0 : bytes;
   return push(stream, {"fresh memory",
                        [=] {
                          Memory::open(block, bytes);
-                         Memory::poison(block, bytes);
+                         Memory::poison(block, filled);
                        },
                        {}});
 }
@@ -258,7 +264,9 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
     violation("cudaFreeAsync: not a block of device memory");
     return failed(cudaErrorInvalidValue);
   }
-  return push(stream, {"freed memory", [begin = begin, bytes = bytes] { Memory::close(begin, bytes); }, {}});
+  return push(
+      stream,
+      {"freed memory", [begin = begin, bytes = bytes] { Memory::close(begin, bytes); }, {}});
 }
 cudaError_t cudaMallocHost(void** memory, size_t bytes) {
   if (refused_by_capture("cudaMallocHost")) return failed(cudaErrorStreamCaptureUnsupported);
@@ -281,8 +289,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   ++(in ? emulator().counters.host_writes : emulator().counters.host_reads);
   if (in && !is_pinned(from)) {  // read before the call returns
     std::vector<char> now(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
-    return enqueue(stream, "copy in",
-                   [now, to] { std::memcpy(to, now.data(), now.size()); });
+    return enqueue(stream, "copy in", [now, to] { std::memcpy(to, now.data(), now.size()); });
   }
   const cudaError_t status = enqueue(stream, "copy", [=] {
     std::memcpy(to, from, bytes);
@@ -304,7 +311,8 @@ cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t widt
   });
 }
 
-// ---- streams and events ---------------------------------------------------------------------------
+// ---- streams and events
+// ---------------------------------------------------------------------------
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new CUstream_st;
@@ -335,7 +343,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return cudaSuccess;
 }
 
-// ---- kernels --------------------------------------------------------------------------------------
+// ---- kernels
+// --------------------------------------------------------------------------------------
 
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void**) {
   const Kernel kernel = std::exchange(emulator().announced, {});
@@ -355,7 +364,8 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
                  [=] { run_grid(kernel, grid, block, emulator().descending); });
 }
 
-// ---- graphs ---------------------------------------------------------------------------------------
+// ---- graphs
+// ---------------------------------------------------------------------------------------
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   if (stream->capture) return failed(cudaErrorIllegalState);
