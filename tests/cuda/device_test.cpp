@@ -46,7 +46,8 @@ TEST_CASE("cuda: the cpu stays the default device") { CHECK(default_device().nam
 TEST_CASE("cuda: conformance on the GPU of this machine") {
   if (!has_gpu()) SKIP_TEST(why_no_gpu());
   for (const Op* op : all_ops()) {
-    const test::Report report = check_conformance(*op, {.device = device("cuda")});
+    const test::Report report =
+        test::check_conformance(*op, test::Conditions{.device = device("cuda")});
     CHECK(report.checks > 0);
     for (const std::string& failure : report.failures) FAIL_CHECK(failure);
   }
