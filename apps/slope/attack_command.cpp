@@ -34,7 +34,7 @@ class Attacker {
       : model_(model),
         attack_(std::move(attack)),
         settings_{.solver = solver, .gradient = gradient},
-        plan_(fixed_steps(solver) || !model.has_ode()) {}
+        plan_(can_be_captured(solver) || !model.has_ode()) {}
 
   // Like x; valid until the next call.
   Tensor operator()(const Tensor& x, const Tensor& labels) {

@@ -103,7 +103,7 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
   const ode::BlockSettings solve{.solver = ode::parse_solver(c.solver),
                                  .gradient = ode::parse_gradient(c.gradient),
                                  .solves = meter.sink()};
-  const bool plan = fixed_steps(solve.solver) || !model->has_ode();
+  const bool plan = can_be_captured(solve.solver) || !model->has_ode();
   const auto logits = [&](const Tensor& images, nn::Pass& pass) {
     return model->logits(images, pass, solve);
   };

@@ -26,8 +26,8 @@ std::string Accuracy::warning() const {
                 ": the model's outputs are not finite, and the accuracy means nothing");
 }
 
-bool fixed_steps(const ode::Solver& solver) {
-  return !std::holds_alternative<ode::Adaptive>(solver.stepping);
+bool can_be_captured(const ode::Solver& solver) {
+  return !std::holds_alternative<ode::Adaptive>(solver.stepping) && solver.method->replayable();
 }
 
 std::vector<std::string> with_steps(const std::vector<std::string>& words,
@@ -46,7 +46,7 @@ Evaluator::Evaluator(const models::Classifier& model, const ode::Solver& solver)
     : settings_{.solver = solver, .solves = meter_.sink()},
       step_([this, &model](const Tensor& x,
                            nn::Pass& pass) { return model.logits(x, pass, settings_); },
-            fixed_steps(solver) || !model.has_ode()) {}
+            can_be_captured(solver) || !model.has_ode()) {}
 
 Accuracy Evaluator::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype) {
   Accuracy result;

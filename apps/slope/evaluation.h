@@ -41,8 +41,9 @@ struct Accuracy {
   }
 };
 
-// Whether a solver takes steps that are known beforehand, so that a whole pass can be one plan.
-bool fixed_steps(const ode::Solver& solver);
+// Whether a solver takes steps that are known beforehand and read no values (as implicit ones do),
+// so that a whole pass can be one plan.
+bool can_be_captured(const ode::Solver& solver);
 
 // Each solver word with each step count: rk4 and 1, 2 give rk4:1, rk4:2. Without steps the words
 // themselves. A word's own steps or tolerance give way.

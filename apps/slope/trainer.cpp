@@ -87,7 +87,7 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
             .gradient = ode::parse_gradient(options.gradient),
             .solves = meter_.sink()};
   nn::StepOptions step{.label_smoothing = options.label_smoothing,
-                       .plan = fixed_steps(solve_.solver) || !model_->has_ode()};
+                       .plan = can_be_captured(solve_.solver) || !model_->has_ode()};
   if (options.clip_norm > 0) step.clip_norm = options.clip_norm;
   train_step_ = std::make_unique<nn::TrainStep>(
       [this](const Tensor& x, nn::Pass& pass) { return model_->logits(x, pass, solve_); },

@@ -171,6 +171,20 @@ TEST_CASE("info: golden counts, methods that eval takes, files") {
   CHECK(run(here, {"info", "a/model.safetensors", "--json"}).json()["tensors"].size() == 18);
 }
 
+TEST_CASE("train, eval: implicit methods, whose steps no plan can hold") {
+  Folder here;
+  const auto accuracy = [](const Json& j) { return j["results"][0]["accuracy"].get<double>(); };
+  const Arguments train = {"train",  "spheres-mlp", "--iterations", "3",
+                           "--seed", "1",           "--solver",     "implicit-euler:4",
+                           "--out",  "a",           "--json",       "--quiet"};
+  run(here, train).json();
+  for (const char* solver : {"implicit-euler:4", "gauss4:2", "kvaerno3@1e-3"}) {
+    const double found = accuracy(run(here, {"eval", "a", "--solver", solver, "--json"}).json());
+    CHECK(found > 0);
+    CHECK(found <= 1);
+  }
+}
+
 TEST_CASE("bench: the keys of a case") {
   Folder here;
   const Json cases = run(here, {"bench", "train-step", "--model", "spheres-mlp", "--solver",
