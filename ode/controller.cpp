@@ -10,11 +10,11 @@ double Controller::factor(double error) {
   const auto& [p, i, d, safety, largest, smallest] = options_;
   const double now = 1 / error;  // infinite for an error of zero: the limits hold it
   const double wanted = safety * std::pow(now, (p + i + d) / order_) *
-                        std::pow(before_, -(p + 2 * d) / order_) *
-                        std::pow(before_that_, d / order_);
+                        std::pow(history_.last, -(p + 2 * d) / order_) *
+                        std::pow(history_.before, d / order_);
   if (!accept(error)) return std::clamp(wanted, smallest, safety);
-  before_that_ = before_;
-  before_ = std::isfinite(now) ? now : 1;  // one exact step must not move the next two
+  history_.before = history_.last;
+  history_.last = std::isfinite(now) ? now : 1;  // one exact step must not move the next two
   return std::clamp(wanted, error < 1 ? 1 : smallest, largest);
 }
 

@@ -22,6 +22,12 @@ struct ControllerOptions {
 // 7 % fewer evaluations at 1e-3, 1 to 2 % more at 1e-6.
 constexpr ControllerOptions kPiController{.proportional = 0.2, .integral = 0.65};
 
+// 1 / error of the last accepted steps: of the last one, and of the one before.
+struct ControllerHistory {
+  double last = 1;
+  double before = 1;
+};
+
 class Controller {
  public:
   Controller(const ControllerOptions& options, int order) : options_(options), order_(order) {}
@@ -34,10 +40,13 @@ class Controller {
   // steps enter the history.
   double factor(double error);
 
+  const ControllerHistory& history() const { return history_; }
+  void set_history(const ControllerHistory& history) { history_ = history; }
+
  private:
   ControllerOptions options_;
   int order_;
-  double before_ = 1, before_that_ = 1;  // 1 / error of the last accepted steps
+  ControllerHistory history_;
 };
 
 }  // namespace slope::ode

@@ -30,9 +30,10 @@ Field separable_field(const Halves& halves, const Tensors& context) {
 }
 
 Field without_side_effects(const Field& field) {
-  return {.context = field.context,
-          .evaluate = field.evaluate_again ? field.evaluate_again : field.evaluate,
-          .halves = field.halves};
+  Field plain = field;
+  if (field.evaluate_again) plain.evaluate = field.evaluate_again;
+  plain.evaluate_again = {};
+  return plain;
 }
 
 Field with_context(const Field& field, const Tensors& context) {

@@ -34,6 +34,12 @@ struct Field {
   FieldFunction evaluate_again = {};
   // Set by separable_field.
   std::optional<Halves> halves = {};
+  // Times at which f is discontinuous: a step ends at each of them, and on either side f is
+  // evaluated on that side (jumps.h).
+  std::vector<double> jumps = {};
+  // Places in the context of tensors that hold a row for each sample, (N, ..), such as dropout
+  // masks: a solve with steps per sample picks their rows along with those of the state.
+  std::vector<size_t> per_sample_context = {};
 
   Tensor operator()(const Tensor& t, const Tensor& y) const;
 };

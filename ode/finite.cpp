@@ -6,6 +6,7 @@
 #include "core/dispatch.h"
 #include "core/ops/pointwise.h"
 #include "core/ops/reduce.h"
+#include "ode/jumps.h"
 #include "ode/number_text.h"
 #include "ode/solution.h"
 
@@ -51,8 +52,9 @@ Stepped step_again(const Method& m, const Field& field, const Tensors& parameter
                    std::span<const double> before, double t1, int order, const Tensors& state,
                    bool with_error) {
   Statistics not_counted;
+  const Clock clock = sided_clock(m, field, before, t1, order, state[0].dtype());
   return m->step({.field = field,
-                  .clock = upload(m->clock_at_order(before, t1, order).values, state[0]),
+                  .clock = upload(clock.values, state[0]),
                   .state = state,
                   .parameters = parameters,
                   .with_error = with_error,
@@ -83,15 +85,14 @@ std::string blame(const Method& m, const Field& field, const Tensors& parameters
 }
 
 GoodPart good_part(const Method& m, const Field& field, const Tensors& parameters,
-                   const std::vector<double>& grid, const std::vector<int>& orders,
-                   const Tensor& y0) {
+                   const std::vector<double>& ends, size_t first, const std::vector<int>& orders,
+                   const Tensors& start) {
   const MuteTapes quiet;
   const Field again = without_side_effects(field);
-  const Tensor t0 = scalar(grid[0], y0.dtype(), y0.device());
-  GoodPart good{.steps = 0, .state = m->start(again, t0, y0, {}), .reason = ""};
-  while (good.steps + 1 < grid.size()) {
-    const auto before = std::span(grid).first(good.steps + 1);
-    const double t1 = grid[good.steps + 1];
+  GoodPart good{.steps = 0, .state = start, .reason = ""};
+  while (first + good.steps < ends.size()) {
+    const auto before = std::span(ends).first(first + good.steps);
+    const double t1 = ends[first + good.steps];
     const int order = orders.empty() ? 0 : orders[good.steps];
     const Stepped made = step_again(m, again, parameters, before, t1, order, good.state, false);
     if (!made.failure.empty() || !all_finite(made.fresh[0])) {

@@ -19,14 +19,15 @@ std::string blame(const Method& method, const Field& field, const Tensors& param
                   std::span<const double> before, double t1, const Tensors& state);
 
 // Goes through fixed steps again, this time with a look at each: how many are good, the state after
-// them, and what is wrong with the next. orders: of the steps, or none; y0: y at grid[0].
+// them, and what is wrong with the next. ends: of all steps; the first of these steps begins at
+// ends[first - 1], with the state `start`. orders: of these steps, or none.
 struct GoodPart {
   size_t steps = 0;
   Tensors state;
   std::string reason;
 };
 GoodPart good_part(const Method& method, const Field& field, const Tensors& parameters,
-                   const std::vector<double>& grid, const std::vector<int>& orders,
-                   const Tensor& y0);
+                   const std::vector<double>& ends, size_t first, const std::vector<int>& orders,
+                   const Tensors& start);
 
 }  // namespace slope::ode

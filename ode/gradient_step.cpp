@@ -24,6 +24,10 @@ Tensors watched(const Tensor& clock, const Tensors& state, const Tensors& contex
   return all;
 }
 
+Tensor uploaded(const Clock& clock, const Tensor& y) {
+  return tensor(clock.values, {static_cast<int64_t>(clock.values.size())}, y.dtype(), y.device());
+}
+
 // A Flow as one list, as plans want it: state, context, and then what is given of clock.
 Tensors flat(const Flow& flow) {
   Tensors all = flow.state;
@@ -115,6 +119,11 @@ StepGradients::StepGradients(const Method& method, const Field& field, const Ten
 
 Flow StepGradients::step(const Clock& clock, const Tensors& state, const Wanted& wanted,
                          const Flow& behind, const Tensor& arriving) {
+  return step(uploaded(clock, state[0]), state, wanted, behind, arriving);
+}
+
+Flow StepGradients::step(const Tensor& clock, const Tensors& state, const Wanted& wanted,
+                         const Flow& behind, const Tensor& arriving) {
   Statistics again;  // what a step that counts for itself has needed
   const Flow flow = run("gradient ", step_of(method_, tolerance_, &again), clock, state, wanted,
                         behind, arriving);
@@ -127,17 +136,15 @@ Flow StepGradients::step(const Clock& clock, const Tensors& state, const Wanted&
 Flow StepGradients::start(double t0, const Tensor& y0, const Wanted& wanted, const Flow& behind,
                           const Tensor& arriving) {
   statistics_.evaluations_backward += method_->start_evaluations(false);
-  return run("start gradient ", start_of(method_), clock_at(t0), {y0}, wanted, behind, arriving);
+  return run("start gradient ", start_of(method_), uploaded(clock_at(t0), y0), {y0}, wanted, behind,
+             arriving);
 }
 
-Flow StepGradients::run(const char* what, const StateFunction& function, const Clock& clock,
+Flow StepGradients::run(const char* what, const StateFunction& function, const Tensor& clock,
                         const Tensors& state, const Wanted& wanted, const Flow& behind,
                         const Tensor& arriving) {
-  const Tensor& y = state[0];
-  const Tensor times =
-      tensor(clock.values, {static_cast<int64_t>(clock.values.size())}, y.dtype(), y.device());
   if (!replay_) {
-    return RecordedStep(function, code_, times, state, context_).gradient(wanted, behind, arriving);
+    return RecordedStep(function, code_, clock, state, context_).gradient(wanted, behind, arriving);
   }
   // As one list: the clock, y's arriving gradient, the state, and what flows in from behind.
   const size_t states = state.size(), behind_states = behind.state.size();
@@ -165,7 +172,7 @@ Flow StepGradients::run(const char* what, const StateFunction& function, const C
   key += wanted.state ? 'y' : '-';
   key += wanted.clock ? 't' : '-';
   for (bool w : wanted.context) key += w ? 'w' : '-';
-  Tensors in = {times, arriving};
+  Tensors in = {clock, arriving};
   for (const Tensors& more : {state, flat(behind)}) in.insert(in.end(), more.begin(), more.end());
 
   const Tensors& out = plans_->run(key, replayed, in, context_);

@@ -67,6 +67,9 @@ class StepGradients {
   // The step with this clock from this state. behind, arriving: see RecordedStep::gradient
   Flow step(const Clock& clock, const Tensors& state, const Wanted& wanted, const Flow& behind,
             const Tensor& arriving);
+  // The same with the clock as a tensor, for samples that have clocks of their own.
+  Flow step(const Tensor& clock, const Tensors& state, const Wanted& wanted, const Flow& behind,
+            const Tensor& arriving);
   // The method's start at t0 from y0.
   Flow start(double t0, const Tensor& y0, const Wanted& wanted, const Flow& behind,
              const Tensor& arriving);
@@ -74,7 +77,7 @@ class StepGradients {
   Tensor kept(const Tensor& x) const { return replay_ && x.defined() ? x.clone() : x; }
 
  private:
-  Flow run(const char* what, const StateFunction& function, const Clock& clock,
+  Flow run(const char* what, const StateFunction& function, const Tensor& clock,
            const Tensors& state, const Wanted& wanted, const Flow& behind, const Tensor& arriving);
 
   Method method_;

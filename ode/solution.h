@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "ode/controller.h"
 
 namespace slope::ode {
 
@@ -30,6 +31,7 @@ struct Statistics {
   // a vector to solve them, each as dear as two or three evaluations.
   int64_t newton_iterations = 0;
   int64_t jacobian_products = 0;
+  int64_t samples = 1;  // whose steps these are: more than one with steps per sample
 
   Statistics& operator+=(const Statistics& more);
 };
@@ -45,7 +47,15 @@ struct Solution {
   std::vector<double> grid = {};  // t0 and the end of each accepted step, as a StepGrid wants it
   std::vector<int> orders = {};  // of each step, of an adaptive solve by a method of variable order
   std::vector<Tensors> states = {};  // like `state`, at each time of the grid, if asked for
-  double next_step = 0;              // what an adaptive solve would try next: first_step to go on
+  std::vector<std::string> warnings = {};  // what is doubtful about the result all the same
+
+  // What an adaptive solve would try next, what its controller remembers, and f(t, y) where it is
+  // known: with SolveOptions::resume the solve goes on as if it had not stopped.
+  double next_step = 0;
+  int next_order = 0;  // of a method that varies it
+  ControllerHistory history = {};
+  Tensor slope = {};
+
   std::shared_ptr<Statistics> statistics = std::make_shared<Statistics>();  // gradients add to it
 
   // Itself; throws SolveError with the message unless the status is success.

@@ -6,9 +6,12 @@
 #include "core/plan.h"
 #include "ode/finite.h"
 #include "ode/initial_step.h"
+#include "ode/jumps.h"
 #include "ode/number_text.h"
+#include "ode/step_control.h"
 #include "ode/stepper.h"
 #include "ode/stiffness.h"
+#include "ode/tolerance.h"
 
 namespace slope::ode {
 namespace {
@@ -21,6 +24,7 @@ struct Solving {
   const SolveOptions& options;
   Stepper& step;
   Solution& result;
+  std::vector<double> ends = {};  // of all steps so far, those before a resumption included
 
   // The state at time t: the start, or the end of an accepted step.
   void reach(double t, const Tensors& state) {
@@ -28,11 +32,20 @@ struct Solving {
     result.y = state[0];
     result.state = state;
     result.grid.push_back(t);
+    ends.push_back(t);
     if (options.keep_states) result.states.push_back(state);
     while (result.ys.size() < times.size() && times[result.ys.size()] == t) {
       result.times.push_back(t);
       result.ys.push_back(state[0]);
     }
+  }
+  // The first state: of the method at t0, or where an earlier solve stopped.
+  void begin(const Tensor& slope) {
+    if (options.resume) ends.assign(options.resume->grid.begin(), options.resume->grid.end() - 1);
+    reach(result.t, options.resume ? options.resume->state : step.start(result.t, result.y, slope));
+  }
+  bool stops_before(double t1, const Tensors& state) const {
+    return options.stop_before && options.stop_before(result.t, result.y, t1, state[0]);
   }
 
   void fail(Status status, const std::string& what, const std::string& advice) {
@@ -45,11 +58,11 @@ struct Solving {
 
   void fixed();
   void adaptive(const Adaptive& how);
-  void stuck(const Adaptive& how, double h, double tried, double error, const std::string& failure);
+  void stuck(const Adaptive& how, StepControl& control, const std::string& failure);
 };
 
 void Solving::fixed() {
-  const std::vector<double> grid = step_grid(solver.stepping, times);
+  const std::vector<double> grid = step_grid(solver.stepping, times, field.jumps);
   const auto* given = std::get_if<StepGrid>(&solver.stepping);
   if (given && !given->orders.empty()) {
     if (given->orders.size() + 1 != grid.size()) {
@@ -60,135 +73,143 @@ void Solving::fixed() {
     }
     result.orders = given->orders;
   }
-  const Tensor y0 = result.y;
-  reach(grid[0], step.start(grid[0], y0));
+  begin({});
+  const Tensors start = result.state;
+  const size_t before = ends.size();  // ends[before - 1] is grid[0]
   for (size_t n = 0; n + 1 < grid.size(); ++n) {
     const double t1 = grid[n + 1];
-    const Reached made =
-        step.advance({.before = std::span(grid).first(n + 1),
-                      .t1 = t1,
-                      .order = result.orders.empty() ? 0 : result.orders[n],
-                      .last = n + 2 == grid.size(),
-                      .lasting = options.keep_states || times[result.ys.size()] == t1},
-                     result.state);
+    const bool output = options.keep_states || times[result.ys.size()] == t1;
+    const Reached made = step.advance({.before = ends,
+                                       .t1 = t1,
+                                       .order = result.orders.empty() ? 0 : result.orders[n],
+                                       .last = n + 2 == grid.size(),
+                                       .lasting = output || options.stop_before},
+                                      result.state);
     if (!made.failure.empty()) {
       return fail(Status::not_converged,
                   concat(made.failure, " in the step from t = ", rounded_text(grid[n]),
                          " with h = ", rounded_text(t1 - grid[n])),
                   "Try smaller steps.");
     }
+    if (stops_before(t1, made.state)) break;
     ++result.statistics->accepted;
     reach(t1, made.state);
   }
   if (capturing() || all_finite(result.y)) return;
-  const GoodPart good = good_part(solver.method, field, step.parameters(), grid, result.orders, y0);
+  const GoodPart good =
+      good_part(solver.method, field, step.parameters(), ends, before, result.orders, start);
   result.cut(good.steps, good.state);
   fail(Status::not_finite, good.reason, "Try smaller steps.");
 }
 
 void Solving::adaptive(const Adaptive& how) {
-  const double end = times.back(), direction = end < times.front() ? -1 : 1;
-  const ErrorNormOptions norm{.atol = how.atol, .rtol = how.rtol};
   const Scheme& method = *solver.method;
-  ControllerOptions limits = how.controller;
+  const double end = times.back();
+  const Solution* earlier = options.resume;
+  Adaptive limits = how;
   // The weights of a multistep method grow fast with the ratio of neighbouring steps.
-  if (method.facts().multistep) limits.largest = std::min(limits.largest, 2.);
-  int order = method.first_order();  // of the next step, where that varies
-  const int start_order = order > 0 ? order : method.facts().error_order();
-  Controller controller(limits, start_order);
+  if (method.facts().multistep) {
+    limits.controller.largest = std::min(limits.controller.largest, 2.);
+  }
+  int order = earlier ? earlier->next_order : method.first_order();  // of a method that varies it
+  const int start_order =
+      method.first_order() > 0 ? method.first_order() : method.facts().error_order();
+  StepControl control(limits, start_order, times, field.jumps);
   Statistics& count = *result.statistics;
 
-  Tensor k = step.kept(step.slope(result.t, result.y));  // f(t, y)
-  double h = how.first_step;
-  if (h == 0) h = initial_step(step, result.t, result.y, k, direction, norm, start_order);
-  reach(result.t, step.start(result.t, result.y, k));
-  double error = 0, tried = 0;
+  Tensor k = earlier ? earlier->slope : Tensor();  // f(t, y)
+  const auto evaluate_slope = [&] {
+    const double t = start_time(field.jumps, control.t(), control.direction(), result.y.dtype());
+    k = step.kept(step.slope(t, result.y));
+  };
+  if (!k.defined() && !(earlier && !method.begins_with_slope())) evaluate_slope();
+  if (earlier) {
+    control.set_step(earlier->next_step);
+    control.set_history(earlier->history);
+  } else if (how.first_step == 0) {
+    const ErrorNormOptions norm{.atol = how.atol, .rtol = how.rtol};
+    control.set_step(
+        initial_step(step, result.t, result.y, k, control.direction(), norm, start_order));
+  }
+  begin(k);
   std::string failure;  // of the last attempt
-  while (result.t != end) {
-    const double t = result.t;
-    // Below this, t + h has lost most digits of h.
-    const double least = 8 * std::numeric_limits<double>::epsilon() *
-                         std::max(std::abs(t), std::abs(end - times.front()));
-    h = std::clamp(h, how.min_step, how.max_step);
-    if (!(h > least)) return stuck(how, h, tried, error, failure);
-    if (count.accepted + count.rejected >= how.max_steps) {
-      const size_t last = std::min<size_t>(result.grid.size() - 1, 20);
-      const double size = last == 0 ? h
-                                    : std::abs(t - result.grid[result.grid.size() - 1 - last]) /
-                                          static_cast<double>(last);
-      return fail(Status::step_limit,
-                  concat("the budget of ", how.max_steps, " steps ended at t = ", rounded_text(t)),
-                  advice_when_out_of_steps(solver.method, how, field, t, result.y, size));
+  while (!control.done()) {
+    if (control.obstacle() != Status::success) {
+      stuck(how, control, failure);
+      break;
     }
-
-    // Outputs and the end are hit exactly: a step that would reach past one is cut short.
-    const double target = times[result.ys.size()];
-    const bool cut = h >= std::abs(target - t) * (1 - 1e-14);
-    const double t1 = cut ? target : t + direction * h;
-    tried = std::abs(t1 - t);
-    const Stepper::Attempt attempt = step.attempt(result.grid, t1, result.state, k, order);
-    error = attempt.error;
-    OrderChoice choice = {.order = order, .factor = controller.factor(error)};
-    if (order > 0 && attempt.failure.empty()) choice = method.choose(order, attempt.errors);
-    const double next = tried * choice.factor;
-    if (Controller::accept(error) || (tried <= how.min_step && std::isfinite(error))) {
+    const double t1 = control.propose();
+    const Stepper::Attempt attempt = step.attempt(ends, t1, result.state, k, order);
+    OrderChoice choice = {.order = order, .factor = 0};
+    const bool varies = order > 0 && attempt.failure.empty();
+    if (varies) choice = method.choose(order, attempt.errors);
+    if (varies ? control.judge(attempt.error, choice.factor) : control.judge(attempt.error)) {
+      const Tensors state = step.accepted(result.state, attempt);
+      if (stops_before(t1, state)) break;
       ++count.accepted;
       if (order > 0) result.orders.push_back(order);
-      reach(t1, step.accepted(result.state, attempt));
-      if (t1 != end && method.begins_with_slope()) {
-        k = attempt.k_last.defined() ? attempt.k_last : step.slope(t1, result.y);
-        k = step.kept(k);
+      reach(t1, state);
+      if (method.begins_with_slope()) {
+        k = control.at_jump() ? Tensor() : step.kept(attempt.k_last);
+        if (t1 != end && !k.defined()) evaluate_slope();
       }
-      h = cut ? std::max(h, next) : next;  // a step cut short says little about those after it
     } else {
       ++count.rejected;
       failure = attempt.failure;
-      h = std::isfinite(error) || all_finite(k) ? next : NAN;  // from a bad slope no step succeeds
+      const bool hopeless = !std::isfinite(attempt.error) && k.defined() && !all_finite(k);
+      if (hopeless) control.set_step(NAN);  // from a bad slope no step succeeds
     }
     order = choice.order;
   }
-  result.next_step = h;
+  result.next_step = control.step();
+  result.next_order = order;
+  result.history = control.history();
+  if (method.begins_with_slope()) result.slope = k;
 }
 
-// The step size h is nothing, or NaN. tried: the size of the last attempt, 0 before the first.
-void Solving::stuck(const Adaptive& how, double h, double tried, double error,
-                    const std::string& failure) {
-  const double t = result.t, direction = times.back() < times.front() ? -1 : 1;
-  if (!failure.empty() && std::isfinite(h)) {
-    return fail(
-        Status::not_converged,
-        concat(failure, " in steps of ", rounded_text(tried), " from t = ", rounded_text(t)),
-        concat("The last good state is at t = ", rounded_text(t), "."));
+void Solving::stuck(const Adaptive& how, StepControl& control, const std::string& failure) {
+  const double t = result.t;
+  if (control.obstacle() == Status::step_limit) {
+    const size_t last = std::min<size_t>(result.grid.size() - 1, 20);
+    const double lately = std::abs(t - result.grid[result.grid.size() - 1 - last]);
+    const double size = last == 0 ? control.step() : lately / static_cast<double>(last);
+    return fail(Status::step_limit,
+                concat("the budget of ", how.max_steps, " steps ended at t = ", rounded_text(t)),
+                advice_when_out_of_steps(solver.method, how, field, t, result.y, size));
   }
-  if (!std::isfinite(error) || !std::isfinite(h)) {
-    const double size = tried > 0 ? tried : 1e-6 * std::abs(times.back() - t);
-    return fail(Status::not_finite,
-                blame(solver.method, field, step.parameters(), result.grid, t + direction * size,
-                      result.state),
+  if (!failure.empty() && std::isfinite(control.step())) {
+    return fail(Status::not_converged,
+                concat(failure, " in steps of ", rounded_text(control.tried()),
+                       " from t = ", rounded_text(t)),
                 concat("The last good state is at t = ", rounded_text(t), "."));
   }
-  fail(Status::step_size_underflow,
-       concat("step size fell to ", rounded_text(h), " at t = ", rounded_text(t), ", error ",
-              rounded_text(error), " x tolerance"),
-       concat("The problem may be stiff. Raise rtol (now ", number_text(how.rtol), ")."));
+  result.status = control.obstacle();
+  std::string blamed;
+  if (result.status == Status::not_finite) {
+    const double tried = control.tried();
+    const double size = tried > 0 ? tried : 1e-6 * std::abs(times.back() - t);
+    blamed = blame(solver.method, field, step.parameters(), ends, t + control.direction() * size,
+                   result.state);
+  }
+  result.message = control.message("solve: ", blamed);
 }
 
 void check_arguments(const Field& field, const Tensor& y0, const std::vector<double>& times,
-                     const Solver& solver) {
-  if (!is_float(y0.dtype())) {
-    throw DtypeError(concat("solve: y0 ", describe(y0),
-                            " must be float32 or float64. Write cast(y0, Dtype::f32)."));
-  }
-  if (times.empty()) throw ValueError("solve: there are no times. Pass start and end, {0, 1}.");
-  const double direction = times.back() < times.front() ? -1 : 1;
-  for (size_t i = 0; i < times.size(); ++i) {
-    const bool turns = i > 0 && (times[i] - times[i - 1]) * direction < 0;
-    if (std::isfinite(times[i]) && !turns) continue;
-    throw ValueError(concat("solve: times must be finite and rise, or fall, throughout: time ", i,
-                            " is ", number_text(times[i]), "."));
-  }
+                     const Solver& solver, const SolveOptions& options) {
+  check_state(y0);
+  check_times(times);
   check_stepping(solver);
   solver.method->check(field, y0);
+  if (solver.method.facts().multistep && !field.jumps.empty()) {
+    throw ValueError(concat("solve: ", solver.method.name(),
+                            " remembers slopes from before a jump of the field. Solve from jump "
+                            "to jump, or take a Runge-Kutta method."));
+  }
+  if (options.resume && (options.resume->t != times.front() || options.resume->y.id() != y0.id())) {
+    throw ValueError(
+        concat("solve: resume: the earlier solve stopped at t = ", number_text(options.resume->t),
+               ", this one begins at ", number_text(times.front()), ". Pass its t and its y."));
+  }
   if (std::holds_alternative<Adaptive>(solver.stepping) && capturing()) {
     throw PlanError(
         concat("solve: adaptive steps depend on values of the device, which a captured "
@@ -201,11 +222,14 @@ void check_arguments(const Field& field, const Tensor& y0, const std::vector<dou
 
 Solution solve(const Field& field, const Tensor& y0, const std::vector<double>& times,
                const Solver& solver, const SolveOptions& options) {
-  check_arguments(field, y0, times, solver);
+  check_arguments(field, y0, times, solver, options);
   Solution result;
   std::optional<ErrorNormOptions> tolerance;
   const auto* how = std::get_if<Adaptive>(&solver.stepping);
-  if (how) tolerance = {.atol = how->atol, .rtol = how->rtol};
+  if (how) {
+    tolerance = {.atol = how->atol, .rtol = how->rtol};
+    result.warnings = tolerance_warnings(*how, y0);
+  }
   Stepper step(solver.method, field, y0, tolerance, options, *result.statistics);
   Solving solving{field, times, solver, options, step, result};
   result.t = times.front();

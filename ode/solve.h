@@ -18,6 +18,11 @@ struct SolveOptions {
   std::function<Tensor(const Clock& clock)> clock = {};
   // Makes the last of fixed steps, for a gradient that records it. state: at its beginning.
   std::function<Reached(const Clock& clock, const Tensors& state)> last_step = {};
+  // Goes on from where this solve stopped: the times must begin at its t, y0 must be its y.
+  const Solution* resume = nullptr;
+  // Sees every step that is about to be taken: from t to t1, with y there. True ends the solve
+  // before it.
+  std::function<bool(double t, const Tensor& y, double t1, const Tensor& y1)> stop_before = {};
   // Scheme::parameters, if they have been made already.
   const Tensors* parameters = nullptr;
 };

@@ -69,7 +69,37 @@ void check_stepping(const Solver& solver) {
   }
 }
 
-std::vector<double> step_grid(const Stepping& stepping, const std::vector<double>& times) {
+std::vector<double> stops_between(double t0, double end, std::vector<double> between) {
+  const double direction = end < t0 ? -1 : 1;
+  between.push_back(end);
+  std::erase_if(between, [&](double time) {
+    return !((time - t0) * direction > 0 && (end - time) * direction >= 0);
+  });
+  std::sort(between.begin(), between.end(),
+            [&](double a, double b) { return (b - a) * direction > 0; });
+  between.erase(std::unique(between.begin(), between.end()), between.end());
+  return between;
+}
+
+void check_state(const Tensor& y0) {
+  if (is_float(y0.dtype())) return;
+  throw DtypeError(concat("solve: y0 ", describe(y0),
+                          " must be float32 or float64. Write cast(y0, Dtype::f32)."));
+}
+
+void check_times(const std::vector<double>& times) {
+  if (times.empty()) throw ValueError("solve: there are no times. Pass start and end, {0, 1}.");
+  const double direction = times.back() < times.front() ? -1 : 1;
+  for (size_t i = 0; i < times.size(); ++i) {
+    const bool turns = i > 0 && (times[i] - times[i - 1]) * direction < 0;
+    if (std::isfinite(times[i]) && !turns) continue;
+    throw ValueError(concat("solve: times must be finite and rise, or fall, throughout: time ", i,
+                            " is ", number_text(times[i]), "."));
+  }
+}
+
+std::vector<double> step_grid(const Stepping& stepping, const std::vector<double>& times,
+                              const std::vector<double>& jumps) {
   const double t0 = times.front(), end = times.back();
   if (end == t0) return {t0};
   std::vector<double> grid;
@@ -97,6 +127,7 @@ std::vector<double> step_grid(const Stepping& stepping, const std::vector<double
     }
   }
   for (double time : times) hit(grid, time);
+  for (double time : stops_between(t0, end, jumps)) hit(grid, time);
   return grid;
 }
 

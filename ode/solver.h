@@ -32,7 +32,8 @@ struct Adaptive {
   double first_step = 0;  // 0: chosen from the field (Hairer, Norsett, Wanner II.4)
   double min_step = 0;    // a step this small is accepted whatever its error
   double max_step = std::numeric_limits<double>::infinity();
-  int64_t max_steps = 100000;  // attempts in one solve
+  int64_t max_steps = 100000;           // attempts in one solve
+  std::vector<double> step_times = {};  // steps end exactly at these too, without an output
 };
 using Stepping = std::variant<Steps, StepSize, StepGrid, Adaptive>;
 
@@ -45,9 +46,19 @@ struct Solver {
 // or limits that are not positive.
 void check_stepping(const Solver& solver);
 
+// Throws DtypeError for a state that is not float32 or float64.
+void check_state(const Tensor& y0);
+// Throws ValueError for times that are not finite, or that turn back; and when there are none.
+void check_times(const std::vector<double>& times);
+
+// The times among `between` that lie strictly between t0 and end, and end itself: in order, each
+// once.
+std::vector<double> stops_between(double t0, double end, std::vector<double> between);
+
 // The ends of all steps of a solver with fixed steps that is asked for the state at `times`
-// (monotonic): every output time ends a step.
+// (monotonic) of a field with these jumps: every output time and every jump ends a step.
 // Errors: no step, a size that is not positive, a grid that does not run from first to last time.
-std::vector<double> step_grid(const Stepping& stepping, const std::vector<double>& times);
+std::vector<double> step_grid(const Stepping& stepping, const std::vector<double>& times,
+                              const std::vector<double>& jumps = {});
 
 }  // namespace slope::ode

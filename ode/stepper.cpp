@@ -5,6 +5,7 @@
 #include "core/dispatch.h"
 #include "core/ops/movement.h"
 #include "core/plan.h"
+#include "ode/jumps.h"
 
 namespace slope::ode {
 namespace {
@@ -137,7 +138,7 @@ Reached Stepper::advance(const Advance& to, const Tensors& state) {
   if (method_->replayable()) {
     statistics_.evaluations += method_->step_evaluations(state.size(), false, false);
   }
-  const Clock at = method_->clock_at_order(to.before, to.t1, to.order);
+  const Clock at = sided_clock(method_, field_, to.before, to.t1, to.order, dtype_);
   if (to.last && options_.last_step) return options_.last_step(at, state);
   const Tensor clock = upload(at);
   Stepped made;
@@ -160,7 +161,7 @@ Reached Stepper::advance(const Advance& to, const Tensors& state) {
 
 Stepper::Attempt Stepper::attempt(std::span<const double> before, double t1, const Tensors& state,
                                   const Tensor& k_first, int order) {
-  const Tensor clock = upload(method_->clock_at_order(before, t1, order));
+  const Tensor clock = upload(sided_clock(method_, field_, before, t1, order, dtype_));
   if (method_->replayable()) {
     statistics_.evaluations += method_->step_evaluations(state.size(), k_first.defined(), true);
     Tensors out = run(attempt_key_, attempt_, step_arguments(clock, k_first, state));

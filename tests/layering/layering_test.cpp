@@ -44,7 +44,7 @@ const std::vector<Layer> kLayers = {
          kTakeAFunction},
     {"ode/gradient", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/implicit", {"core/", "ode/", "autograd/"}, kTakeAFunction},
-    {"ode/event.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
+    {"ode/event", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/regularize.", {"core/", "ode/", "autograd/"}, kTakeAFunction},
     {"ode/layer.", {"core/", "ode/", "nn/module.h"}, "A layer of ode needs nn/module.h only."},
     {"apps/",

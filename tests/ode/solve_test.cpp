@@ -11,6 +11,7 @@
 #include "ode/solver_word.h"
 #include "ode/step.h"
 #include "tests/ode/problems.h"
+#include "tests/ode/read_counter.h"
 #include "tests/paths.h"
 
 using namespace slope;
@@ -30,18 +31,6 @@ Field field_named(const std::string& name) {
   if (name == "lotka-volterra") return lotka_volterra().field;
   return vanderpol().field;
 }
-
-// Counts how often the host reads a value from the device.
-class ReadCounter final : public Recorder {
- public:
-  ReadCounter() : scope_(*this) {}
-  void record(const Recorded&) override {}
-  void host_read(const char*) override { ++reads; }
-  int reads = 0;
-
- private:
-  RecorderScope scope_;
-};
 
 Field counting(const Field& f, int64_t& calls) {
   return {.context = f.context,
