@@ -42,7 +42,7 @@ class Search {
         direction_(times.back() < times.front() ? -1 : 1),
         counts_(events.size(), 0) {
     if (!std::holds_alternative<Adaptive>(solver.stepping)) {
-      grid_ = step_grid(solver.stepping, times);
+      grid_ = step_grid(solver.stepping, times, field.jumps);
     }
   }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "nn/module.h"
@@ -28,16 +29,27 @@ class FieldModule : public nn::Module {
   mutable StepPlans training_plans_, evaluation_plans_;
 };
 
+// Who takes the steps of an adaptive solve: all samples of the batch the same, or each its own.
+// Fixed steps are the same for all anyway.
+enum class BatchSteps { shared, per_sample };
+const char* name(BatchSteps steps);  // "shared", "per-sample"
+// Anything else than these words: ValueError.
+BatchSteps parse_batch_steps(const std::string& word);
+
 // How the ODE blocks of one forward pass are solved.
 struct BlockSettings {
   Solver solver;
+  BatchSteps steps = BatchSteps::shared;
   Gradient gradient = Gradient::checkpointed;
   bool plans = true;  // replay steps where the solve itself is not captured
   // Receives the statistics of each block's solve; its gradient adds to them later.
   std::vector<std::shared_ptr<Statistics>>* solves = nullptr;
+  // Receives Solution::warnings, each text once.
+  std::vector<std::string>* warnings = nullptr;
 };
 
-// y(1) of y' = f(t, y), y(0) = x. x: (N, ..) -> like x. Throws SolveError when the solve fails.
+// y(1) of y' = f(t, y), y(0) = x. x: (N, ..) -> like x. Throws SolveError when the solve fails, and
+// ValueError for steps per sample of a field that collects statistics of the batch.
 Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
                    const BlockSettings& settings);
 

@@ -70,7 +70,9 @@ bool StepControl::judge(double error) { return judge(error, controller_.factor(e
 bool StepControl::judge(double error, double factor) {
   error_ = error;
   const double next = tried_ * factor;
-  const bool good = Controller::accept(error) || (tried_ <= how_.min_step && std::isfinite(error));
+  // t + h - t is h up to rounding only.
+  const bool smallest = tried_ <= how_.min_step * (1 + 1e-9);
+  const bool good = Controller::accept(error) || (smallest && std::isfinite(error));
   if (!good) {
     ++rejected_;
     h_ = next;

@@ -21,8 +21,9 @@ using StepFunction = std::function<Tensors(const Tensors& inputs, const Tensors&
 // have changed, into buffers that all plans share. Not thread-safe, as no solve is.
 class StepPlans {
  public:
-  // Keeps at most this many plans; the one that has not run for longest goes.
-  explicit StepPlans(size_t capacity = 16) : capacity_(capacity) {}
+  // Keeps at most this many plans; the one that has not run for longest goes. (Steps per sample run
+  // at every size of the batch that halving leads to, forward and backward.)
+  explicit StepPlans(size_t capacity = 48) : capacity_(capacity) {}
 
   // f(inputs, context) by replay; captured on first use for this key, these shapes and these
   // defined inputs. The results live until the same plan runs again: clone() to keep.

@@ -18,6 +18,7 @@ struct AttackCommand {
   std::string run;
   std::vector<std::string> attacks, solvers, attack_solvers;
   std::string gradient = "checkpointed";
+  std::string stepping;
   std::string data;
   int64_t limit = 1000;
   bool limit_given = false;
@@ -30,10 +31,10 @@ constexpr int64_t kPictures = 8;
 class Attacker {
  public:
   Attacker(const models::Classifier& model, Attack attack, const ode::Solver& solver,
-           ode::Gradient gradient)
+           ode::Gradient gradient, ode::BatchSteps steps)
       : model_(model),
         attack_(std::move(attack)),
-        settings_{.solver = solver, .gradient = gradient},
+        settings_{.solver = solver, .steps = steps, .gradient = gradient},
         plan_(can_be_captured(solver) || !model.has_ode()) {}
 
   // Like x; valid until the next call.
@@ -114,6 +115,8 @@ int run(const AttackCommand& c, const Settings& settings) {
       c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers;
   const std::vector<ode::Solver> solvers = parsed(words), attack_solvers = parsed(c.attack_solvers);
   const ode::Gradient gradient = ode::parse_gradient(c.gradient);
+  const ode::BatchSteps steps =
+      ode::parse_batch_steps(c.stepping.empty() ? trained.options.stepping : c.stepping);
   nn::Dataset test = test_set(trained, word, c.limit_given ? c.limit : 0, settings);
   if (!c.limit_given) test = test.first(std::min(c.limit, test.size()));
   const Dtype dtype = trained.settings.value_dtype();
@@ -126,7 +129,7 @@ int run(const AttackCommand& c, const Settings& settings) {
   Json shown_pictures;
   for (size_t a = 0; a < attacks.size(); ++a) {
     for (size_t s = 0; s < solvers.size(); ++s) {
-      Evaluator evaluate(*trained.model, solvers[s]);
+      Evaluator evaluate(*trained.model, solvers[s], steps);
       if (!clean.contains(words[s])) clean[words[s]] = evaluate(test, c.batch, dtype);
       // Without --attack-solver the attack knows the solver it is up against.
       const size_t count = c.attack_solvers.empty() ? 1 : attack_solvers.size();
@@ -135,7 +138,8 @@ int run(const AttackCommand& c, const Settings& settings) {
         progress.moving(concat("attack ", c.attacks[a], ", solver ", words[s], ", attack solver ",
                                attack_solver));
         Attacker attacker(*trained.model, attacks[a],
-                          c.attack_solvers.empty() ? solvers[s] : attack_solvers[k], gradient);
+                          c.attack_solvers.empty() ? solvers[s] : attack_solvers[k], gradient,
+                          steps);
         const nn::Dataset changed = attacked(test, attacker, c.batch, dtype);
         const Accuracy after = evaluate(changed, c.batch, dtype);
         const double accuracy = after.value(), clean_accuracy = clean[words[s]].value();
@@ -151,6 +155,7 @@ int run(const AttackCommand& c, const Settings& settings) {
                            {"solver", words[s]},
                            {"attack_solver", attack_solver},
                            {"gradient", ode::name(gradient)},
+                           {"stepping", stepping_word(solvers[s], steps)},
                            {"clean_accuracy", clean_accuracy},
                            {"accuracy", accuracy},
                            {"examples", test.size()},
@@ -170,7 +175,8 @@ int run(const AttackCommand& c, const Settings& settings) {
                  "\n"));
   }
   keep_results(trained, "attack", results,
-               {"attack", "solver", "attack_solver", "gradient", "examples"}, word, shown_pictures);
+               {"attack", "solver", "attack_solver", "gradient", "stepping", "examples"}, word,
+               shown_pictures);
   return 0;
 }
 
@@ -196,6 +202,8 @@ Command attack_command(CLI::App& program, Settings& settings) {
             "Solver the attack differentiates; default: the one attacked")
       ->allow_extra_args(false);
   options->add("--gradient", values->gradient, "How the attack differentiates the solve");
+  options->add("--stepping", values->stepping,
+               "Adaptive steps: shared by the batch, or per-sample. Default: that of the training");
   options->add("--data", values->data, "Another data set of the same shape");
   options->add("--limit", values->limit, "The first N test samples; 0: all", not_negative());
   options->add("--batch", values->batch, "Samples at a time", positive());

@@ -14,6 +14,7 @@ struct EvalCommand {
   std::string run;
   std::vector<std::string> solvers;
   std::vector<int64_t> steps;
+  std::string stepping;
   std::string data;
   int64_t limit = 0;
   int64_t batch = 250;
@@ -29,14 +30,20 @@ int run(const EvalCommand& c, const Settings& settings) {
   std::vector<ode::Solver> solvers;
   for (const std::string& word : words) solvers.push_back(ode::parse_solver(word));
 
+  const ode::BatchSteps batch_steps =
+      ode::parse_batch_steps(c.stepping.empty() ? trained.options.stepping : c.stepping);
+
   Progress progress(settings.quiet);
   Json results = Json::array();
-  std::vector<std::vector<std::string>> rows{{"solver", "accuracy", "correct", "loss", "NFE"}};
+  std::vector<std::vector<std::string>> rows{
+      {"solver", "stepping", "accuracy", "correct", "loss", "NFE"}};
   for (size_t i = 0; i < words.size(); ++i) {
     progress.moving("eval " + words[i]);
-    const Accuracy a =
-        Evaluator(*trained.model, solvers[i])(test, c.batch, trained.settings.value_dtype());
+    Evaluator evaluate(*trained.model, solvers[i], batch_steps);
+    const Accuracy a = evaluate(test, c.batch, trained.settings.value_dtype());
+    const std::string stepping = stepping_word(solvers[i], batch_steps);
     results.push_back({{"solver", words[i]},
+                       {"stepping", stepping},
                        {"regime", "standalone"},
                        {"accuracy", a.value()},
                        {"correct", a.correct},
@@ -44,9 +51,11 @@ int run(const EvalCommand& c, const Settings& settings) {
                        {"loss", a.loss},
                        {"nfe", a.nfe},
                        {"warnings", Json::array()}});
-    rows.push_back(
-        {words[i], percent(a.value()), std::to_string(a.correct), shown(a.loss), concat(a.nfe)});
-    if (const std::string warning = a.warning(); !warning.empty()) {
+    rows.push_back({words[i], stepping, percent(a.value()), std::to_string(a.correct),
+                    shown(a.loss), concat(a.nfe)});
+    std::vector<std::string> warnings = evaluate.warnings();
+    if (!a.warning().empty()) warnings.push_back(a.warning());
+    for (const std::string& warning : warnings) {
       results.back()["warnings"].push_back(warning);
       progress.warning(words[i] + ": " + warning);
     }
@@ -56,7 +65,7 @@ int run(const EvalCommand& c, const Settings& settings) {
   } else {
     print(table_text(rows));
   }
-  keep_results(trained, "eval", results, {"solver", "regime", "examples"}, data);
+  keep_results(trained, "eval", results, {"solver", "stepping", "regime", "examples"}, data);
   return 0;
 }
 
@@ -74,6 +83,8 @@ Command eval_command(CLI::App& program, Settings& settings) {
       ->allow_extra_args(false);
   options->add("--steps", values->steps, "Step counts to sweep, e.g. 1,2,4,8", positive())
       ->delimiter(',');
+  options->add("--stepping", values->stepping,
+               "Adaptive steps: shared by the batch, or per-sample. Default: that of the training");
   options->add("--data", values->data, "Another data set of the same shape");
   options->add("--limit", values->limit, "The first N test samples; 0: all", not_negative());
   options->add("--batch", values->batch, "Samples at a time", positive());

@@ -10,8 +10,9 @@ void SolveMeter::end_pass() {
   if (!solves_.empty()) {
     last_forward_ = last_backward_ = 0;
     for (const auto& s : solves_) {
-      last_forward_ += static_cast<double>(s->evaluations);
-      last_backward_ += static_cast<double>(s->evaluations_backward);
+      const auto samples = static_cast<double>(s->samples);
+      last_forward_ += static_cast<double>(s->evaluations) / samples;
+      last_backward_ += static_cast<double>(s->evaluations_backward) / samples;
     }
     solves_.clear();
   }
@@ -42,8 +43,16 @@ std::vector<std::string> with_steps(const std::vector<std::string>& words,
   return all;
 }
 
-Evaluator::Evaluator(const models::Classifier& model, const ode::Solver& solver)
-    : settings_{.solver = solver, .solves = meter_.sink()},
+std::string stepping_word(const ode::Solver& solver, ode::BatchSteps steps) {
+  return name(fixed_steps(solver) ? ode::BatchSteps::shared : steps);
+}
+
+Evaluator::Evaluator(const models::Classifier& model, const ode::Solver& solver,
+                     ode::BatchSteps steps)
+    : settings_{.solver = solver,
+                .steps = steps,
+                .solves = meter_.sink(),
+                .warnings = meter_.warnings()},
       step_([this, &model](const Tensor& x,
                            nn::Pass& pass) { return model.logits(x, pass, settings_); },
             can_be_captured(solver) || !model.has_ode()) {}

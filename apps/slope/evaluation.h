@@ -12,8 +12,9 @@ namespace slope::program {
 // Collects the statistics of the solves of many forward passes.
 class SolveMeter {
  public:
-  // To be given to BlockSettings::solves.
+  // To be given to BlockSettings::solves and ::warnings.
   std::vector<std::shared_ptr<ode::Statistics>>* sink() { return &solves_; }
+  std::vector<std::string>* warnings() { return &warnings_; }
   // Ends a forward pass (and its gradient). A replayed plan reports nothing new: then the last pass
   // counts again.
   void end_pass();
@@ -25,6 +26,7 @@ class SolveMeter {
 
  private:
   std::vector<std::shared_ptr<ode::Statistics>> solves_;
+  std::vector<std::string> warnings_;
   double forward_ = 0, backward_ = 0, last_forward_ = 0, last_backward_ = 0;
   int64_t passes_ = 0;
 };
@@ -33,13 +35,16 @@ struct Accuracy {
   int64_t correct = 0;
   int64_t examples = 0;
   double loss = 0;  // mean
-  double nfe = 0;   // mean evaluations of one forward pass
+  double nfe = 0;   // mean evaluations of one forward pass; with steps per sample, of a sample
   // What is to be said about it: empty, or that the outputs were not finite.
   std::string warning() const;
   double value() const {
     return examples ? static_cast<double>(correct) / static_cast<double>(examples) : 0;
   }
 };
+
+// What a result says about its stepping: fixed steps are shared whatever was asked for.
+std::string stepping_word(const ode::Solver& solver, ode::BatchSteps steps);
 
 // Whether a solver takes steps that are known beforehand and read no values (as implicit ones do),
 // so that a whole pass can be one plan.
@@ -53,8 +58,11 @@ std::vector<std::string> with_steps(const std::vector<std::string>& words,
 // Evaluates a model on a data set again and again (each epoch) with the same plans.
 class Evaluator {
  public:
-  Evaluator(const models::Classifier& model, const ode::Solver& solver);
+  Evaluator(const models::Classifier& model, const ode::Solver& solver,
+            ode::BatchSteps steps = ode::BatchSteps::shared);
   Accuracy operator()(const nn::Dataset& data, int64_t batch, Dtype dtype);
+  // What is doubtful about the solves so far.
+  const std::vector<std::string>& warnings() { return *meter_.warnings(); }
 
  private:
   SolveMeter meter_;

@@ -84,15 +84,17 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
                          {.weight_decay = options.weight_decay, .momentum = options.momentum > 0});
   schedule_ = nn::make_schedule(options.schedule, options.lr, options.momentum);
   solve_ = {.solver = ode::parse_solver(options.solver),
+            .steps = ode::parse_batch_steps(options.stepping),
             .gradient = ode::parse_gradient(options.gradient),
-            .solves = meter_.sink()};
+            .solves = meter_.sink(),
+            .warnings = meter_.warnings()};
   nn::StepOptions step{.label_smoothing = options.label_smoothing,
                        .plan = can_be_captured(solve_.solver) || !model_->has_ode()};
   if (options.clip_norm > 0) step.clip_norm = options.clip_norm;
   train_step_ = std::make_unique<nn::TrainStep>(
       [this](const Tensor& x, nn::Pass& pass) { return model_->logits(x, pass, solve_); },
       *optimizer_, step);
-  evaluator_ = std::make_unique<Evaluator>(*model_, solve_.solver);
+  evaluator_ = std::make_unique<Evaluator>(*model_, solve_.solver, solve_.steps);
   loader_ = std::make_unique<nn::Loader>(data_.train, options.batch, true, settings.seed,
                                          settings.value_dtype());
   if (resume) {
@@ -194,6 +196,12 @@ void Trainer::end_epoch() {
   if (const std::string warning = test.warning(); !warning.empty()) {
     warnings_.push_back(concat("on the test set after epoch ", at_.epoch + 1, " ", warning));
     progress_->warning(warnings_.back());
+  }
+  if (at_.epoch == 0) {  // of the solves; later epochs would only repeat them
+    for (const std::string& warning : *meter_.warnings()) {
+      warnings_.push_back(warning);
+      progress_->warning(warning);
+    }
   }
   at_.test_accuracy = test.value();
   const bool best = test.value() > at_.best_accuracy;

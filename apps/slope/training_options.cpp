@@ -26,6 +26,8 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
               "METHOD[,name=value]..[:STEPS|:h=SIZE|@RTOL[,ATOL]] (slope info methods)");
   options.add("--gradient", v.gradient,
               "How to differentiate the solve: checkpointed, through, or reversible");
+  options.add("--stepping", v.stepping,
+              "Adaptive steps: shared by the samples of a batch, or per-sample");
   options.add("--epochs", v.epochs, "Passes over the training set", positive());
   options.add("--iterations", v.iterations, "Optimiser steps instead of epochs; 0: epochs count",
               not_negative());
@@ -60,6 +62,7 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("data", v.data);
   line("solver", v.solver);
   line("gradient", v.gradient);
+  line("stepping", v.stepping);
   line("epochs", v.epochs);
   line("iterations", v.iterations);
   line("batch", v.batch);

@@ -13,6 +13,7 @@ struct TrainingOptions {
   std::string data;  // "": the model's own
   std::string solver = "rk4:1";
   std::string gradient = "checkpointed";
+  std::string stepping = "shared";
   int64_t epochs = 3;
   int64_t iterations = 0;  // > 0: so many steps instead of epochs
   int64_t batch = 128;

@@ -100,6 +100,15 @@ TEST_CASE("eval and attack: results in the order given, words as given, exact fr
   CHECK(nfe >= 8);
   CHECK(std::fmod(4 * nfe - 4 * 2, 6) == 0);
 
+  const Json own = run(here, {"eval", "a", "--solver", "dopri5@1e-3", "--solver", "rk4:2",
+                              "--stepping", "per-sample", "--json"})
+                       .json()["results"];
+  CHECK(eval["results"][1]["stepping"] == "shared");
+  CHECK(own[0]["stepping"] == "per-sample");
+  CHECK(own[1]["stepping"] == "shared");  // fixed steps are
+  CHECK(own[0]["nfe"].get<double>() >= 8);
+  check_error(here, {"eval", "a", "--stepping", "own"}, 1, "Write shared or per-sample");
+
   const Json sweep = run(here, {"eval", "a", "--solver", "euler", "--solver", "rk4:9", "--steps",
                                 "1,2", "--limit", "10", "--json"})
                          .json()["results"];
@@ -125,7 +134,7 @@ TEST_CASE("eval and attack: results in the order given, words as given, exact fr
     if (i >= 4) CHECK(attack[i]["accuracy"] == attack[i]["clean_accuracy"]);
   }
   const Json results = Json::parse(read(here / "a/results.json"));
-  CHECK(results["eval"].size() == 6);
+  CHECK(results["eval"].size() == 8);
   CHECK(results["attack"].size() == 8);
   CHECK(read(here / "a/report.html").find("fgsm,eps=1/10") != std::string::npos);
 }

@@ -197,6 +197,38 @@ TEST_CASE("rknet-mnist: every evaluation of the field moves the running statisti
   CHECK(evaluation.updates.empty());
 }
 
+TEST_CASE("steps per sample: an image's logits do not depend on its batch-mates, to the bit") {
+  for (const char* word : {"odenet-mnist", "rknet-mnist"}) {
+    CAPTURE(std::string(word));
+    const auto model = model_of(word);
+    const ode::BlockSettings settings{.solver = ode::parse_solver("dopri5@1e-3"),
+                                      .steps = ode::BatchSteps::per_sample};
+    const auto logits = [&](const Tensor& x) {
+      nn::Pass pass;
+      return model->logits(x, pass, settings);
+    };
+    const Tensor images = mixed({5, 28, 28, 1}, Dtype::f32);
+    const Tensor together = logits(images);
+    for (int64_t i = 0; i < 5; ++i) {
+      const Tensor alone = logits(copy(slice(images, 0, i, i + 1)));
+      CHECK(slice(together, 0, i, i + 1).values() == alone.values());
+    }
+  }
+}
+
+TEST_CASE("steps per sample: BatchNorm in training couples the batch, and is refused") {
+  const auto model = model_of("rknet-mnist");
+  nn::Pass pass{.training = true};
+  const auto solve = [&] {
+    model->logits(
+        mixed({2, 28, 28, 1}, Dtype::f32), pass,
+        {.solver = ode::parse_solver("dopri5@1e-3"), .steps = ode::BatchSteps::per_sample});
+  };
+  CHECK_THROWS_WITH_AS(
+      solve(), doctest::Contains("collects statistics of the batch (BatchNorm in training)"),
+      ValueError);
+}
+
 TEST_CASE("rknet-mnist: a training step writes the statistics, planned and eager alike") {
   std::vector<std::vector<Values>> found;
   for (const bool plan : {false, true}) {

@@ -83,3 +83,49 @@ TEST_CASE("layer: a solve that fails is an error with the place of the module") 
           "smaller steps.\n  in TanhField");
   }
 }
+
+TEST_CASE("layer: steps per sample give each row what it gets alone, forward and backward") {
+  TanhField module;
+  const Tensor x = tensor({0.5, -0.3, 0.8, 4.1, 1.2, -6.7}, {2, 3}, Dtype::f64);
+  BlockSettings settings{.solver = parse_solver("dopri5@1e-5"), .steps = BatchSteps::per_sample};
+  std::vector<std::shared_ptr<Statistics>> solves;
+  settings.solves = &solves;
+  const auto run = [&](const Tensor& rows, bool plans) {
+    settings.plans = plans;
+    nn::Pass pass{.training = true};
+    Tape tape({rows});
+    const Tensor y = solve_block(module, rows, pass, settings);
+    return Tensors{y, tape.gradient(sum(square(y)), {rows})[0]};
+  };
+  const Tensors together = run(x, false);
+  CHECK(solves.back()->samples == 2);
+  CHECK(solves.back()->evaluations_backward > 0);
+  for (bool plans : {false, true}) {
+    for (int64_t i : {0, 1}) {
+      const Tensors alone = run(copy(slice(x, 0, i, i + 1)), plans);
+      CHECK(slice(together[0], 0, i, i + 1).values() == alone[0].values());
+      CHECK(slice(together[1], 0, i, i + 1).values() == alone[1].values());
+    }
+  }
+  // Fixed steps are shared anyway.
+  settings.solver = parse_solver("rk4:3");
+  run(x, true);
+  CHECK(solves.back()->samples == 1);
+  CHECK(parse_batch_steps("per-sample") == BatchSteps::per_sample);
+  CHECK(std::string(name(BatchSteps::shared)) == "shared");
+  CHECK_THROWS_AS(parse_batch_steps("own"), ValueError);
+}
+
+TEST_CASE("layer: warnings of the solve are collected, each once") {
+  TanhField module;
+  const Tensor x = ones({1, 3}, Dtype::f64);
+  std::vector<std::string> warnings;
+  for (BatchSteps steps : {BatchSteps::shared, BatchSteps::per_sample}) {
+    nn::Pass pass;
+    Solver solver = parse_solver("dopri5@1e-16");
+    std::get<Adaptive>(solver.stepping).min_step = 0.1;
+    solve_block(module, x, pass, {.solver = solver, .steps = steps, .warnings = &warnings});
+  }
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].find("the tolerance is below rounding") != std::string::npos);
+}

@@ -125,6 +125,13 @@ TEST_CASE("step control: budget (T7), underflow, limits") {
     within.propose();
   }
   CHECK(within.tried() == 0.05);
+  // Also where t + h - t is more than h by rounding.
+  Adaptive rounded;
+  rounded.min_step = 0.1;
+  StepControl at_least = control_of(rounded, {0.2, 1});
+  REQUIRE(at_least.obstacle() == Status::success);
+  CHECK(at_least.propose() - 0.2 > 0.1);
+  CHECK(at_least.judge(100));
   CHECK(!within.judge(NAN));
   within.set_step(NAN);
   CHECK(within.obstacle() == Status::not_finite);
