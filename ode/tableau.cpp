@@ -102,6 +102,7 @@ Tableau parse_tableau(const TableauText& text) {
             .embedded_order = text.embedded_order,
             .adaptive = text.adaptive};
   std::vector<double> embedded, middle;
+  std::vector<std::vector<double>> powers;  // of the interpolant
   std::istringstream lines(text.rows);
   for (std::string line; std::getline(lines, line);) {
     const size_t bar = line.find('|');
@@ -117,6 +118,9 @@ Tableau parse_tableau(const TableauText& text) {
       m.b_error = row;
     } else if (head == "mid") {
       middle = row;
+    } else if (head.starts_with("dense")) {
+      m.dense_order = static_cast<int>(numbers(head.substr(5), text.name).at(0));
+      powers.push_back(row);
     } else {
       m.c.push_back(numbers(head, text.name).at(0));
       m.a.push_back(row);
@@ -128,6 +132,10 @@ Tableau parse_tableau(const TableauText& text) {
     const size_t entries = m.a[i].size();
     SLOPE_ASSERT(entries == i || entries == i + 1 || entries == m.b.size());
   }
+  for (size_t i = 0; !powers.empty() && i < m.b.size(); ++i) {
+    m.dense.emplace_back();
+    for (const auto& weights : powers) m.dense[i].push_back(weights.at(i));
+  }
   complete(m, middle);
   return m;
 }
@@ -137,7 +145,7 @@ void complete(Tableau& m, const std::vector<double>& middle) {
     for (const auto& row : m.a) m.a_used.push_back(nonzero(row));
     m.b_used = nonzero(m.b);
   }
-  m.dense.clear();
+  if (!m.dense.empty()) return;
   if (!middle.empty())
     add_quartic(m, middle);
   else if (m.c.front() == 0 && m.explicit_stage(0))

@@ -64,14 +64,15 @@ struct TableauText {
   int embedded_order;
   bool adaptive;
   // A Butcher tableau, one line for each stage ("c | a a a"), then "b | ..", and as far as the
-  // method has them "b^ | .." (weights of the embedded solution), "e | .." (b - b^ itself) and
-  // "mid | .." (weights of a solution at x = 1/2, for a quartic interpolant of order 4).
+  // method has them "b^ | .." (weights of the embedded solution), "e | .." (b - b^ itself), and for
+  // the interpolant either "mid | .." (weights of a solution at x = 1/2, for a quartic of order 4)
+  // or a line "dense5 | .." for each power of x from the first on (d_i of that power, order 5).
   const char* rows;
 };
 Tableau parse_tableau(const TableauText& text);
 
-// Fills in what follows from c, a, b: `used` where it is empty, and the interpolant: a quartic if
-// weights of the middle are given; else the cubic through y, y1 and their slopes (Hermite); of a
+// Fills in what follows from c, a, b: `used` and the interpolant where they are empty: a
+// quartic if weights of the middle are given; else the cubic through y, y1 and their slopes (Hermite); of a
 // method without the slope at the start, the polynomial whose slope goes through the stages'
 // (collocation).
 void complete(Tableau& tableau, const std::vector<double>& middle = {});

@@ -5,9 +5,11 @@
 #include <cmath>
 
 #include "autograd/functions.h"
+#include "backends/cpu/threads.h"
 #include "core/storage.h"
 #include "ode/gradient.h"
 #include "ode/methods.h"
+#include "ode/per_sample.h"
 #include "ode/solver_word.h"
 #include "tests/ode/problems.h"
 #include "tests/ode/read_counter.h"
@@ -215,5 +217,28 @@ TEST_CASE("solve: no allocation per step after the first, one host read per atte
       const bool fixed = word[0] == 'r';
       CHECK(counter.reads == (fixed ? 1 : 3 + s.statistics->accepted + s.statistics->rejected));
     }
+  }
+}
+
+TEST_CASE("solve: the same bits and steps in every run and for 1, 2 and 8 threads") {
+  const Tensors weights = small_weights(48, 64, Dtype::f32);
+  std::vector<double> values;
+  for (int i = 0; i < 96 * 48; ++i) values.push_back(std::sin(0.37 * i) * (1 + i % 7));
+  const Tensor y0 = tensor(values, {96, 48}, Dtype::f32);
+  const Solver solver = parse_solver("dopri5@1e-4");
+  std::vector<Solution> shared;
+  std::vector<PerSampleSolution> own;
+  const int before = cpu::threads();
+  for (int threads : {1, 1, 2, 8}) {
+    cpu::set_threads(threads);
+    shared.push_back(solve(small_network(weights), y0, {0, 0.5, 1}, solver).or_throw());
+    own.push_back(solve_per_sample(small_network(weights), y0, {{0, 0.5, 1}}, solver).or_throw());
+  }
+  cpu::set_threads(before);
+  for (size_t i = 1; i < 4; ++i) {
+    CHECK(shared[i].y.values() == shared[0].y.values());
+    CHECK(shared[i].grid == shared[0].grid);
+    CHECK(own[i].y.values() == own[0].y.values());
+    CHECK(own[i].grids == own[0].grids);
   }
 }
