@@ -159,7 +159,7 @@ DenseSolution solve_dense(const Field& field, const Tensor& y0, const std::vecto
     const MuteTapes quiet;
     found = solve(without_side_effects(field), y0, times, solver, {.plans = plans});
   }
-  const Solver fixed{.method = solver.method, .stepping = StepGrid{found.grid}};
+  const Solver fixed{.method = solver.method, .stepping = StepGrid{found.grid, found.orders}};
   Solution again = solve_differentiable(field, y0, found.grid, fixed, gradient, plans);
   again.states.clear();
   for (const Tensor& y : again.ys) again.states.push_back({y});

@@ -43,7 +43,7 @@ class Replay {
 // The states at all times of the piece's grid. Only the start may move with an event time.
 Tensors Replay::states(const Piece& piece, const Moment& start, const Tensor& y) const {
   if (piece.grid.size() < 2) return {y};
-  const Solver solver{.method = method_, .stepping = StepGrid{piece.grid}};
+  const Solver solver{.method = method_, .stepping = StepGrid{piece.grid, piece.orders}};
   if (!start.tensor.defined()) {
     return solve_differentiable(field_, y, piece.grid, solver, options_.gradient, options_.plans)
         .ys;

@@ -129,6 +129,7 @@ Solution Search::solve_piece(double t, const Tensor& y, Piece& piece) {
   Solution s =
       solve(field_, y, times, {.method = solver_.method, .stepping = stepping_from(t)}, options);
   piece.grid = s.grid;
+  piece.orders = s.orders;
   return s;
 }
 

@@ -18,6 +18,7 @@ struct FoundHit {
 // What lies between two interruptions.
 struct Piece {
   std::vector<double> grid;  // the ends of the steps; a step to an interrupting event not included
+  std::vector<int> orders;   // Solution::orders
   std::vector<FoundHit> hits;
   bool interrupted = false;  // by the last of the hits, and those at the same time
 };

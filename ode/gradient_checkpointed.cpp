@@ -107,9 +107,9 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
       if (!wanted_at_start) break;
       wanted.state = false;
     }
-    const Clock clock = sided_clock(c.method, c.field, std::span(c.grid).first(n + 1),
-                                    c.grid[n + 1], c.orders.empty() ? 0 : c.orders[n],
-                                    v.inputs[0].dtype());
+    const Clock clock =
+        sided_clock(c.method, c.field, std::span(c.grid).first(n + 1), c.grid[n + 1],
+                    c.orders.empty() ? 0 : c.orders[n], v.inputs[0].dtype());
     const Tensor from_output = wanted.state ? arriving[n] : Tensor();
     if (c.last && n + 1 == steps) {
       flow = c.last->gradient(wanted, flow, from_output);

@@ -46,7 +46,7 @@ struct Solution {
   Tensors state = {};             // y, and what the method carries beside it (scheme.h)
   std::vector<double> grid = {};  // t0 and the end of each accepted step, as a StepGrid wants it
   std::vector<int> orders = {};  // of each step, of an adaptive solve by a method of variable order
-  std::vector<Tensors> states = {};  // like `state`, at each time of the grid, if asked for
+  std::vector<Tensors> states = {};        // like `state`, at each time of the grid, if asked for
   std::vector<std::string> warnings = {};  // what is doubtful about the result all the same
 
   // What an adaptive solve would try next, what its controller remembers, and f(t, y) where it is
