@@ -36,6 +36,12 @@ Tensors own_terms(const Tableau& m, const Field& field, double t, double t1, con
   return terms;
 }
 
+// The tableau whose interpolant serves: of an explicit method, whose slopes are cheap to have
+// again.
+const Tableau* own_interpolant(const Method& method) {
+  return method.facts().implicit ? nullptr : method->tableau();
+}
+
 // The cubic through y and y1 with the field's slopes at both ends.
 Tensors hermite_terms(const Field& field, double t, double t1, const Tensor& y, const Tensor& y1) {
   std::vector<double> ends = {t1 - t, t, t1};
@@ -53,9 +59,8 @@ Interpolant::Interpolant(const Method& method, const Field& field, double t, dou
                          const Tensor& y, const Tensor& y1)
     : t_(t), t1_(t1), y_(y) {
   const Field f = without_side_effects(field);
-  const Tableau* tableau = method->tableau();
-  terms_ = tableau && !tableau->dense.empty() ? own_terms(*tableau, f, t, t1, y, y1)
-                                              : hermite_terms(f, t, t1, y, y1);
+  const Tableau* tableau = own_interpolant(method);
+  terms_ = tableau ? own_terms(*tableau, f, t, t1, y, y1) : hermite_terms(f, t, t1, y, y1);
 }
 
 Tensor Interpolant::fraction(double time) const {
@@ -89,7 +94,7 @@ DenseSolution::DenseSolution(const Field& field, const Method& method, Solution 
 }
 
 int DenseSolution::order() const {
-  const Tableau* tableau = method_->tableau();
+  const Tableau* tableau = own_interpolant(method_);
   return tableau ? tableau->dense_order : std::min(method_.facts().order, 3);
 }
 

@@ -12,9 +12,9 @@ namespace slope::ode {
 // The polynomial of one step, p(x) = y + sum_k terms_k x^k with x = (t - t0) / (t1 - t0).
 class Interpolant {
  public:
-  // A Runge-Kutta method has its own (Tableau::dense); other methods get the cubic through both
-  // states and the field's slopes there (Hermite), whose order is 3 at most. y, y1: like a state,
-  // at t and t1. Differentiable in y, y1 and the field's context.
+  // An explicit Runge-Kutta method has its own (Tableau::dense); other methods get the cubic
+  // through both states and the field's slopes there (Hermite), whose order is 3 at most. y, y1:
+  // like a state, at t and t1. Differentiable in y, y1 and the field's context.
   Interpolant(const Method& method, const Field& field, double t, double t1, const Tensor& y,
               const Tensor& y1);
 

@@ -87,7 +87,8 @@ Batch::Batch(const Field& field, const Tensor& y0, const std::vector<std::vector
   samples_.reserve(n);
   for (size_t i = 0; i < n; ++i) {
     const std::vector<double>& own = times.size() == 1 ? times.front() : times[i];
-    samples_.push_back({StepControl(how_, tableau_.order, own, field.jumps), own});
+    samples_.push_back(
+        {StepControl(how_, solver.method.facts().error_order(), own, field.jumps), own});
     who_.push_back(static_cast<int64_t>(i));
     result_.grids.push_back({own.front()});
   }
@@ -156,7 +157,8 @@ void Batch::choose_first_steps() {
   for (size_t row = 0; row < rows(); ++row) {
     if (h0[row] == 0) continue;
     const double d2 = change[row] / h0[row];
-    at(row).control.set_step(initial_step_size(h0[row], d1[row], d2, tableau_.order));
+    at(row).control.set_step(
+        initial_step_size(h0[row], d1[row], d2, solver_.method.facts().error_order()));
   }
 }
 
@@ -326,7 +328,8 @@ void check(const Field& field, const Tensor& y0, const std::vector<std::vector<d
     throw ShapeError("solve: y0 () has no samples: its first axis must count them. Write (1, 1).");
   }
   check_stepping(solver);
-  if (!std::holds_alternative<Adaptive>(solver.stepping) || !solver.method->tableau()) {
+  const bool is_explicit = solver.method->tableau() && !solver.method.facts().implicit;
+  if (!std::holds_alternative<Adaptive>(solver.stepping) || !is_explicit) {
     throw ValueError(
         concat("solve: steps per sample are for explicit Runge-Kutta methods that "
                "choose their steps, got ",

@@ -72,9 +72,9 @@ struct TableauText {
 Tableau parse_tableau(const TableauText& text);
 
 // Fills in what follows from c, a, b: `used` and the interpolant where they are empty: a
-// quartic if weights of the middle are given; else the cubic through y, y1 and their slopes (Hermite); of a
-// method without the slope at the start, the polynomial whose slope goes through the stages'
-// (collocation).
+// quartic if weights of the middle are given; else the cubic through y, y1 and their slopes
+// (Hermite); of a method without the slope at the start, the polynomial whose slope goes through
+// the stages' (collocation).
 void complete(Tableau& tableau, const std::vector<double>& middle = {});
 
 }  // namespace slope::ode
