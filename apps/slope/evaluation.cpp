@@ -44,7 +44,8 @@ std::vector<std::string> with_steps(const std::vector<std::string>& words,
 }
 
 std::string stepping_word(const ode::Solver& solver, ode::BatchSteps steps) {
-  return name(fixed_steps(solver) ? ode::BatchSteps::shared : steps);
+  const bool adaptive = std::holds_alternative<ode::Adaptive>(solver.stepping);
+  return name(adaptive ? steps : ode::BatchSteps::shared);
 }
 
 Evaluator::Evaluator(const models::Classifier& model, const ode::Solver& solver,
