@@ -1,5 +1,6 @@
 #include "ode/gradient.h"
 
+#include "ode/gradient_adjoint.h"
 #include "ode/gradient_checkpointed.h"
 #include "ode/gradient_times.h"
 
@@ -8,13 +9,17 @@ namespace {
 
 Solution differentiable(const Field& field, const Tensor& y0, const std::vector<double>& times,
                         const Tensor& watched_times, const Solver& solver, Gradient gradient,
-                        StepPlans* plans) {
+                        StepPlans* plans, const AdjointOptions& adjoint) {
   switch (gradient) {
     case Gradient::checkpointed:
       return solve_checkpointed(field, y0, times, watched_times, solver, plans);
     case Gradient::reversible:
       return solve_checkpointed(field, y0, times, watched_times, solver, plans,
                                 States::reconstructed);
+    case Gradient::adjoint:
+    case Gradient::adjoint_seminorm:
+      return solve_adjoint(field, y0, times, watched_times, solver, adjoint,
+                           gradient == Gradient::adjoint_seminorm, plans);
     case Gradient::through:
       break;
   }
@@ -35,30 +40,38 @@ const char* name(Gradient gradient) {
       return "checkpointed";
     case Gradient::reversible:
       return "reversible";
+    case Gradient::adjoint:
+      return "adjoint";
+    case Gradient::adjoint_seminorm:
+      return "adjoint-seminorm";
   }
   return "?";
 }
 
 Gradient parse_gradient(const std::string& word) {
-  for (Gradient g : {Gradient::checkpointed, Gradient::through, Gradient::reversible}) {
+  std::string all;
+  for (Gradient g : {Gradient::checkpointed, Gradient::through, Gradient::reversible,
+                     Gradient::adjoint, Gradient::adjoint_seminorm}) {
     if (word == name(g)) return g;
+    all += (all.empty() ? "" : ", ") + std::string(name(g));
   }
-  throw ValueError(concat("gradient: there is no gradient \"", word,
-                          "\". Write checkpointed, through or reversible."));
+  throw ValueError(
+      concat("gradient: there is no gradient \"", word, "\". Write one of ", all, "."));
 }
 
 Solution solve_differentiable(const Field& field, const Tensor& y0,
                               const std::vector<double>& times, const Solver& solver,
-                              Gradient gradient, StepPlans* plans) {
-  return differentiable(field, y0, times, {}, solver, gradient, plans);
+                              Gradient gradient, StepPlans* plans, const AdjointOptions& adjoint) {
+  return differentiable(field, y0, times, {}, solver, gradient, plans, adjoint);
 }
 
 Solution solve_differentiable(const Field& field, const Tensor& y0, const Tensor& times,
-                              const Solver& solver, Gradient gradient, StepPlans* plans) {
+                              const Solver& solver, Gradient gradient, StepPlans* plans,
+                              const AdjointOptions& adjoint) {
   if (times.rank() != 1) {
     throw ShapeError(concat("solve: times ", describe(times), " must have one axis: (T)."));
   }
-  return differentiable(field, y0, times.values(), times, solver, gradient, plans);
+  return differentiable(field, y0, times.values(), times, solver, gradient, plans, adjoint);
 }
 
 }  // namespace slope::ode

@@ -189,10 +189,7 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
 
   Solution solution;
   const auto forward = [&](const Tensors&) {
-    // Replayed steps show nothing to whoever looks for tensors missing in the context.
-    if (plans && plans->first_gradient()) {
-      without_side_effects(field)(scalar(times[0], y0.dtype(), y0.device()), y0);
-    }
+    show_field(field, times[0], y0, plans);
     SolveOptions options{.plans = plans, .keep_states = keep, .parameters = &parameters};
     Statistics in_last;  // what a last step that counts for itself has needed
     if (!c->plans || !solver.method->replayable() || capturing()) {
@@ -242,9 +239,7 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
     std::copy(ys.begin(), ys.end(), solution.ys.begin() + 1);
     if (solution.status == Status::success) solution.y = solution.state[0] = solution.ys.back();
   } catch (const LeakError& leak) {
-    throw ValueError(concat("solve: the field uses a watched tensor ", leak.tensor,
-                            " that is not in its context, so its gradient would be lost. Add it: "
-                            "Field{.context = {w, ...}}."));
+    throw missing_in_context(leak);
   }
   return solution;
 }

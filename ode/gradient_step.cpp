@@ -44,6 +44,17 @@ Tensors part(const Tensors& all, size_t& next, size_t count) {
 
 }  // namespace
 
+void show_field(const Field& field, double t0, const Tensor& y0, StepPlans* plans) {
+  if (!plans || !plans->first_gradient()) return;
+  without_side_effects(field)(scalar(t0, y0.dtype(), y0.device()), y0);
+}
+
+ValueError missing_in_context(const LeakError& leak) {
+  return ValueError(concat("solve: the field uses a watched tensor ", leak.tensor,
+                           " that is not in its context, so its gradient would be lost. Add it: "
+                           "Field{.context = {w, ...}}."));
+}
+
 bool Wanted::any_context() const {
   return std::find(context.begin(), context.end(), true) != context.end();
 }

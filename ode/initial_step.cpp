@@ -25,7 +25,9 @@ double initial_step_size(double h0, double d1, double d2, int order) {
 double initial_step(Stepper& step, double t0, const Tensor& y0, const Tensor& k0, double direction,
                     const ErrorNormOptions& norm, int order) {
   const MuteTapes quiet;
-  const auto size = [&](const Tensor& x) { return error_norm(x, y0, y0, norm).item(); };
+  const auto size = [&](const Tensor& x) {
+    return scaled_error(x, y0, y0, norm, step.error_parts()).item();
+  };
   const double d0 = size(y0), d1 = size(k0), h0 = trial_step(d0, d1);
   if (std::isnan(h0)) return NAN;
   const Tensor h = scalar(direction * h0, y0.dtype(), y0.device());

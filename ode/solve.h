@@ -23,6 +23,9 @@ struct SolveOptions {
   // Sees every step that is about to be taken: from t to t1, with y there. True ends the solve
   // before it.
   std::function<bool(double t, const Tensor& y, double t1, const Tensor& y1)> stop_before = {};
+  // Of an adaptive solve whose y (M) is several states side by side: where each ends that the error
+  // is estimated of. The largest of their scaled errors counts. Empty: y is one state.
+  std::vector<int64_t> error_parts = {};
   // Scheme::parameters, if they have been made already.
   const Tensors* parameters = nullptr;
 };

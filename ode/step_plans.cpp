@@ -95,11 +95,16 @@ void StepPlans::drop_oldest() {
   });
 }
 
+StepPlans& StepPlans::of(const std::string& name) {
+  return companions_.try_emplace(name, capacity_).first->second;
+}
+
 bool StepPlans::first_gradient() { return !std::exchange(gradient_seen_, true); }
 
 int64_t StepPlans::allocations() const {
   int64_t sum = 0;
   for (const Entry& e : entries_) sum += e.plan->pool_allocations();
+  for (const auto& [name, plans] : companions_) sum += plans.allocations();
   return sum;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,9 @@ class StepPlans {
   // True the first time it is asked: the field has not been checked for captured tensors yet.
   bool first_gradient();
 
+  // Plans of another field that is made from this one, by its name: the adjoint's.
+  StepPlans& of(const std::string& name);
+
   size_t size() const { return entries_.size(); }
   int64_t captures() const { return captures_; }
   int64_t allocations() const;  // backend allocations of all plans: does not grow with replays
@@ -56,6 +60,7 @@ class StepPlans {
   size_t capacity_;
   std::list<Entry> entries_;  // the last used first
   std::list<Buffer> buffers_;
+  std::map<std::string, StepPlans> companions_;
   int64_t captures_ = 0;
   bool gradient_seen_ = false;
 };

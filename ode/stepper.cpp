@@ -4,6 +4,7 @@
 
 #include "core/dispatch.h"
 #include "core/ops/movement.h"
+#include "core/ops/reduce.h"
 #include "core/plan.h"
 #include "ode/jumps.h"
 
@@ -26,13 +27,14 @@ Tensors step_arguments(const Tensor& clock, const Tensor& slope, const Tensors& 
 }
 
 // The scaled error of a step from y -> (), or with those of other orders -> (3).
-Tensor scaled_errors(const Stepped& made, const Tensor& y, const ErrorNormOptions& tolerance) {
+Tensor scaled_errors(const Stepped& made, const Tensor& y, const ErrorNormOptions& tolerance,
+                     const std::vector<int64_t>& parts) {
   const MuteTapes quiet;  // the choice of step sizes is never differentiated
   const auto scaled = [&](const Tensor& e) {
     if (!e.defined()) {
       return scalar(std::numeric_limits<double>::infinity(), y.dtype(), y.device());
     }
-    return error_norm(e, y, made.fresh[0], tolerance);
+    return scaled_error(e, y, made.fresh[0], tolerance, parts);
   };
   if (made.other_errors.empty()) return scaled(made.error);
   return stack({scaled(made.error), scaled(made.other_errors[0]), scaled(made.other_errors[1])});
@@ -57,6 +59,18 @@ Tensors joined(const Tensors& context, const Tensors& parameters) {
   Tensors all = context;
   all.insert(all.end(), parameters.begin(), parameters.end());
   return all;
+}
+
+Tensor scaled_error(const Tensor& e, const Tensor& y0, const Tensor& y1,
+                    const ErrorNormOptions& norm, const std::vector<int64_t>& ends) {
+  if (ends.empty()) return error_norm(e, y0, y1, norm);
+  Tensors errors;
+  for (int64_t begin = 0; const int64_t end : ends) {
+    const auto part = [&](const Tensor& x) { return slice(x, 0, begin, end); };
+    if (end > begin) errors.push_back(error_norm(part(e), part(y0), part(y1), norm));
+    begin = end;
+  }
+  return max(stack(errors));
 }
 
 Clock clock_at(double t) { return {.values = {t}, .times = {t}, .slopes = {{1}}}; }
@@ -85,13 +99,14 @@ Stepper::Stepper(const Method& method, const Field& field, const Tensor& y,
     const Field f = code.field(context);
     return m->step(step_input(f, in, code.parameters(context))).fresh;
   };
-  attempt_ = [code, m = method, tolerance](const Tensors& in, const Tensors& context) {
+  attempt_ = [code, m = method, tolerance, parts = options.error_parts](const Tensors& in,
+                                                                        const Tensors& context) {
     const Field f = code.field(context);
     StepInput input = step_input(f, in, code.parameters(context));
     input.with_error = true;
     input.tolerance = tolerance;
     const Stepped made = m->step(input);
-    Tensors out = {scaled_errors(made, input.state[0], *tolerance)};
+    Tensors out = {scaled_errors(made, input.state[0], *tolerance, parts)};
     if (m.facts().fsal) out.push_back(made.slope);
     out.insert(out.end(), made.fresh.begin(), made.fresh.end());
     return out;
@@ -100,6 +115,7 @@ Stepper::Stepper(const Method& method, const Field& field, const Tensor& y,
     advance_key_ = concat("advance ", method->key());
     attempt_key_ = concat("attempt ", method->key());
     if (tolerance) attempt_key_ += concat(tolerance->rtol, " ", tolerance->atol);
+    for (int64_t end : options.error_parts) attempt_key_ += concat(" ", end);
   }
 }
 
@@ -188,7 +204,7 @@ Stepper::Attempt Stepper::attempt(std::span<const double> before, double t1, con
             .errors = {},
             .failure = made.failure};
   }
-  const std::vector<double> errors = scaled_errors(made, state[0], *tolerance_).values();
+  const std::vector<double> errors = scaled_errors(made, state[0], *tolerance_, options_.error_parts).values();
   return {.fresh = made.fresh,
           .k_last = made.slope,
           .error = errors[0],

@@ -46,6 +46,7 @@ class Stepper {
 
   // x for good: results of a replay live until the next one.
   Tensor kept(const Tensor& x) const { return replaying() && x.defined() ? x.clone() : x; }
+  const std::vector<int64_t>& error_parts() const { return options_.error_parts; }
   // Scheme::parameters in use.
   const Tensors& parameters() const { return parameters_; }
 
@@ -81,6 +82,10 @@ class FieldCode {
 };
 // The context that FieldCode wants.
 Tensors joined(const Tensors& context, const Tensors& parameters);
+
+// error_norm, or the largest of those of several states side by side: SolveOptions::error_parts.
+Tensor scaled_error(const Tensor& e, const Tensor& y0, const Tensor& y1,
+                    const ErrorNormOptions& norm, const std::vector<int64_t>& ends);
 
 // t as a clock.
 Clock clock_at(double t);

@@ -13,12 +13,6 @@ namespace {
 // Where nothing better is known: the highest order that slope has, at a tolerance near rounding.
 constexpr const char* kFinest = "dopri8@1e-13";
 
-std::vector<double> from_zero(const std::vector<double>& outputs) {
-  std::vector<double> times = {0};
-  times.insert(times.end(), outputs.begin(), outputs.end());
-  return times;
-}
-
 double largest_difference(const Tensors& states, const std::vector<std::vector<double>>& expected) {
   double largest = 0;
   for (size_t i = 0; i < states.size(); ++i) {
@@ -32,6 +26,12 @@ double largest_difference(const Tensors& states, const std::vector<std::vector<d
 }
 
 }  // namespace
+
+std::vector<double> from_zero(const std::vector<double>& outputs) {
+  std::vector<double> times = {0};
+  times.insert(times.end(), outputs.begin(), outputs.end());
+  return times;
+}
 
 Tensor batch_start(const Problem& problem, int64_t batch, Dtype dtype) {
   std::vector<double> factors;
@@ -76,7 +76,8 @@ ProblemResult solve_problem(const Problem& problem, const std::string& word,
   const auto start = std::chrono::steady_clock::now();
   ProblemResult result{.problem = problem.name, .solver = word, .solution = {}, .error = {}};
   result.solution = ode::solve(problem.field, batch_start(problem, task.batch, task.dtype),
-                               from_zero(task.outputs), solver, {.plans = &plans});
+                               from_zero(task.outputs), solver,
+                               {.plans = &plans, .keep_states = task.keep_states});
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   // Of a solve that failed, the outputs it reached do not say how far it is off.
   if (!truth.states.empty() && result.solution.status == ode::Status::success)

@@ -15,6 +15,7 @@ struct ProblemTask {
   std::vector<double> outputs;  // times after 0, rising or falling
   int64_t batch = 1;
   Dtype dtype = Dtype::f64;
+  bool keep_states = false;  // Solution::states
 };
 
 // The true states at each output time, (N, n) in rows, and how they are known: "formula", "table",
@@ -24,6 +25,9 @@ struct Truth {
   std::string source = {};
 };
 Truth truth(const Problem& problem, const ProblemTask& task);
+
+// 0, then the outputs.
+std::vector<double> from_zero(const std::vector<double>& outputs);
 
 // y(0) of a batch, (N, n): the problem's own start first, then further and further from it, up to
 // a tenth more in each component.

@@ -83,7 +83,8 @@ Check one_of(std::vector<std::string> words) {
 
 CLI::Option* OptionList::add_flag(const std::string& name, bool& value, const std::string& help) {
   CLI::Option* option = app_.add_flag(name, value, help);
-  remember(name, option, value, {});
+  const size_t last = name.rfind("--");  // "-v,--verbose"
+  remember(name.substr(last), option, value, {});
   return option;
 }
 

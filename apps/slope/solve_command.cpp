@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "apps/problems/problem_solve.h"
+#include "apps/report/solve_report.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
 #include "apps/slope/output.h"
 #include "apps/slope/progress.h"
+#include "ode/initial_step.h"
 #include "ode/number_text.h"
 #include "ode/solver_word.h"
 
@@ -24,6 +25,8 @@ struct SolveCommand {
   std::string until;
   std::vector<double> at;
   int64_t batch = 1;
+  std::string report;
+  bool verbose = false;
 };
 
 // The times whose states are asked for: those of --at, and the end.
@@ -137,23 +140,69 @@ std::string states_text(const Problem& problem, const ProblemResult& r) {
   return "\n" + table_text(rows);
 }
 
+// What a solver is going to do, and what it will cost: "rk4:8: 8 steps, 32 evaluations".
+std::string outlook(const Problem& problem, const std::string& word, const ProblemTask& task) {
+  const ode::Solver solver = ode::parse_solver(word);
+  const ode::Scheme& method = *solver.method;
+  const std::vector<double> times = problems::from_zero(task.outputs);
+  const std::string where =
+      concat(problem.name, ", ", word, ": from t = 0 to ", ode::number_text(times.back()), ", ");
+  // An implicit step counts for itself, when it knows how hard its equations are.
+  const std::string least = method.replayable() ? "" : "at least ";
+  const auto* how = std::get_if<ode::Adaptive>(&solver.stepping);
+  if (!how) {
+    const size_t steps = ode::step_grid(solver.stepping, times).size() - 1;
+    const int64_t evaluations =
+        method.start_evaluations(false) +
+        static_cast<int64_t>(steps) * method.step_evaluations(1, false, false);
+    return concat(where, steps, " steps, ", least, evaluations, " evaluations");
+  }
+  ode::Statistics apart;
+  const ErrorNormOptions norm{.atol = how->atol, .rtol = how->rtol};
+  const ode::SolveOptions options;
+  const Tensor y0 = problems::batch_start(problem, task.batch, task.dtype);
+  ode::Stepper step(solver.method, problem.field, y0, norm, options, apart);
+  const double direction = times.back() < 0 ? -1 : 1;
+  const double first = how->first_step > 0
+                           ? how->first_step
+                           : ode::initial_step(step, 0, y0, step.slope(0, y0), direction, norm,
+                                               method.facts().order);
+  return concat(where, "rtol ", ode::number_text(how->rtol), ", atol ", ode::number_text(how->atol),
+                ", first step ", ode::rounded_text(first), ": ", apart.evaluations,
+                " evaluations to choose it, then ", least,
+                method.step_evaluations(1, method.begins_with_slope(), true), " for each attempt");
+}
+
 int run(const SolveCommand& c, const Settings& settings) {
   apply_settings(settings);
   const std::vector<std::string> solvers =
       with_steps(c.solvers.empty() ? std::vector<std::string>{"dopri5@1e-6"} : c.solvers, c.steps);
   for (const std::string& word : solvers) ode::parse_solver(word);  // all errors before any work
 
+  const std::filesystem::path page = std::filesystem::path(c.report) / "report.html";
+  if (!c.report.empty() && std::filesystem::exists(page) && !settings.force) {
+    throw ValueError(
+        concat("solve: ", page.string(), " exists. Choose another --report, or pass --force."));
+  }
+
   Progress progress(settings.quiet);
   const auto all = problems::make_problems(c.problem, settings.value_dtype());
+  std::vector<report::SolvedProblem> solved;
   std::vector<ProblemResult> results;
   Json json = Json::array();
   for (const Problem& problem : all) {
-    const ProblemTask task{output_times(c, problem), c.batch, settings.value_dtype()};
+    const ProblemTask task{.outputs = output_times(c, problem),
+                           .batch = c.batch,
+                           .dtype = settings.value_dtype(),
+                           .keep_states = !c.report.empty()};
     const Truth known = problems::truth(problem, task);
+    solved.push_back({problem, task, {}});
     for (const std::string& word : solvers) {
+      if (c.verbose) progress.line(outlook(problem, word, task));
       progress.moving(concat("solve ", problem.name, " ", word));
       results.push_back(problems::solve_problem(problem, word, task, known));
       const ProblemResult& r = results.back();
+      if (task.keep_states) solved.back().results.push_back(r);
       json.push_back(result_json(r, known));
       if (r.solution.status != ode::Status::success && !settings.quiet)
         progress.line(concat(problem.name, ", ", word, ": ", r.solution.message));
@@ -165,6 +214,11 @@ int run(const SolveCommand& c, const Settings& settings) {
     const bool states = results.size() == 1 && c.batch == 1;
     print(results_text(results, solvers, all.size() > 1) +
           (states ? states_text(all[0], results[0]) : ""));
+  }
+  if (!c.report.empty()) {
+    progress.moving("the report");
+    report::write_solve(c.report, c.problem, solved);
+    progress.line("report: " + page.string());
   }
   return 0;
 }
@@ -187,6 +241,10 @@ Command solve_command(CLI::App& program, Settings& settings) {
   options->add("--at", values->at, "Output times, e.g. 1,2,5")->delimiter(',');
   options->add("--batch", values->batch, "Samples solved together, with starts up to a tenth apart",
                positive());
+  options->add("--report", values->report,
+               "Folder for report.html: curves, steps, work, stability");
+  options->add_flag("-v,--verbose", values->verbose,
+                    "Say which steps will be taken, and what they cost, before they are taken");
   return {app, options, [values, &settings] { return run(*values, settings); }, "float64"};
 }
 

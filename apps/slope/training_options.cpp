@@ -25,7 +25,8 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--solver", v.solver,
               "METHOD[,name=value]..[:STEPS|:h=SIZE|@RTOL[,ATOL]] (slope info methods)");
   options.add("--gradient", v.gradient,
-              "How to differentiate the solve: checkpointed, through, or reversible");
+              "How to differentiate the solve: checkpointed, through, reversible, adjoint or "
+              "adjoint-seminorm");
   options.add("--stepping", v.stepping,
               "Adaptive steps: shared by the samples of a batch, or per-sample");
   options.add("--epochs", v.epochs, "Passes over the training set", positive());

@@ -109,6 +109,39 @@ TEST_CASE("solve: a batch has starts of its own") {
   CHECK(one["error"].get<double>() < 1e-5);
 }
 
+TEST_CASE("solve: -v says what will be done before it is done") {
+  Folder here;
+  const Result r = run(
+      here, {"solve", "cosine", "--solver", "rk4:8", "--solver", "dopri5@1e-6", "-v", "--json"});
+  const Json results = r.json()["results"];
+  CHECK(r.error.find("cosine, rk4:8: from t = 0 to 10, 8 steps, 32 evaluations\n") !=
+        std::string::npos);
+  CHECK(results[0]["nfe"] == 32);
+  CHECK(r.error.find("rtol 1e-6, atol 1e-6, first step 0.0") != std::string::npos);
+  CHECK(r.error.find("2 evaluations to choose it, then 6 for each attempt\n") != std::string::npos);
+  CHECK(run(here, {"solve", "cosine", "--json"}).error.empty());
+}
+
+TEST_CASE("solve: the report is one file with everything in it") {
+  Folder here;
+  run(here, {"solve", "kepler", "--solver", "rk4:200", "--solver", "dopri5@1e-6", "--report", "r",
+             "--json"})
+      .json();
+  const std::string page = read(here / "r/report.html");
+  for (const char* part : {"\"truth_source\":\"formula\"", "\"numerator\"", "\"precision\"",
+                           "Work and precision", "\"solver\":\"dopri5@1e-6\""}) {
+    INFO(std::string(part));
+    CHECK(page.find(part) != std::string::npos);
+  }
+  CHECK(page.find("{{") == std::string::npos);
+  CHECK(page.find("src=") == std::string::npos);  // nothing from elsewhere
+  check_error(here, {"solve", "cosine", "--report", "r"}, 1, "r/report.html exists");
+  CHECK(read(here / "r/report.html") == page);
+  run(here, {"solve", "detest", "--solver", "bosh3@1e-3", "--report", "r", "--force", "--json"})
+      .json();
+  CHECK(read(here / "r/report.html").find("detest-e5") != std::string::npos);
+}
+
 TEST_CASE("solve: failure is data, with a line that says why") {
   Folder here;
   const Result r = run(here, {"solve", "vanderpol,mu=100", "--solver", "rk4:50", "--json"});

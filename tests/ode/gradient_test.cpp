@@ -406,7 +406,7 @@ TEST_CASE("gradient: modes by name") {
   CHECK(parse_gradient("checkpointed") == Gradient::checkpointed);
   CHECK(std::string(name(Gradient::checkpointed)) == "checkpointed");
   CHECK_THROWS_WITH_AS(parse_gradient("adjiont"),
-                       "gradient: there is no gradient \"adjiont\". Write checkpointed, through or "
-                       "reversible.",
+                       "gradient: there is no gradient \"adjiont\". Write one of checkpointed, "
+                       "through, reversible, adjoint, adjoint-seminorm.",
                        ValueError);
 }

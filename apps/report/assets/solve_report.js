@@ -1,7 +1,7 @@
 // Draws the report of `slope solve` from the JSON in #data.
 "use strict";
 (() => {
-  const { data, css, colors, element, short, card, table, axis } = report;
+  const { data, css, colors, element, card, table, axis } = report;
   const color = (i) => colors[i % colors.length];
   const shapes = ["circle", "rect", "triangle", "rectRot", "cross", "star"];
 
@@ -17,7 +17,7 @@
       data: { datasets },
       options: {
         animation: false, maintainAspectRatio: false, parsing: false, interaction: { mode: "nearest", intersect: false },
-        plugins: { legend: { display: datasets.length > 1, labels: { color: css("--text"), boxWidth: 14, usePointStyle: true } } },
+        plugins: { legend: { display: datasets.length > 1, labels: { color: css("--text"), boxWidth: 8, boxHeight: 8, usePointStyle: true } } },
         scales: { x, y },
       },
     });
@@ -25,6 +25,8 @@
   const points = (pairs) => pairs.map(([x, y]) => ({ x, y }));
   const power = (v) => { const e = Math.log10(v); return Math.abs(e - Math.round(e)) < 1e-9 ? "1e" + Math.round(e) : ""; };
   const logarithmic = (text) => axis(text, { type: "logarithmic", ticks: { callback: power } });
+  // Counts span a decade or two: 1, 2, 5, 10, ..
+  const counts = (text) => axis(text, { type: "logarithmic", ticks: { callback: (v) => [1, 2, 5].includes(Number(v.toExponential()[0])) && /^.e/.test(v.toExponential()) ? String(v) : "", maxTicksLimit: 20 } });
   const time = data.long ? logarithmic("t") : axis("t", { type: "linear" });
 
   // ---- the solution: lines the truth, marks where a solver has stepped ----
@@ -35,7 +37,7 @@
     }));
     const marks = data.paths.flatMap((path, s) => data.components.map((name, i) => ({
       label: path.solver + (data.components.length > 1 ? ", " + name : ""), data: points(path.points.map((row) => [row[0], row[i + 1]])),
-      borderColor: color(i), backgroundColor: color(i), showLine: false, pointStyle: shapes[s % shapes.length], pointRadius: 3.5,
+      borderColor: color(i), backgroundColor: color(i), showLine: false, pointStyle: shapes[s % shapes.length], pointRadius: 2.5,
     })));
     const where = data.truth_source ? "Lines: the solution, by " + data.truth_source + ". Marks: the ends of the steps." : "Lines: the finest of the solvers. Marks: the ends of the steps.";
     chart("Solution", lines.concat(marks), time, axis("y", { type: "linear" }), where);
@@ -47,13 +49,24 @@
 
   chart("Work and precision", data.precision.map((s, i) => ({
     label: s.method, data: points(s.points), borderColor: color(i), backgroundColor: color(i), borderWidth: 2, pointRadius: 4, pointStyle: shapes[i % shapes.length], tension: 0,
-  })), logarithmic("evaluations of the field"), logarithmic(data.problems > 1 ? "error, geometric mean" : "largest error"),
+  })), counts("evaluations of the field"), logarithmic(data.problems > 1 ? "error, geometric mean" : "largest error"),
   "Lower and further left is better. The slope is the order of the method, until rounding stops it.");
 
   // ---- where |R(z)| <= 1 ----
   if (data.regions.length) {
-    const left = Math.min(...data.regions.map((r) => r.left)), height = Math.max(...data.regions.map((r) => r.top));
-    const width = 760, x0 = 1.15 * left, x1 = -0.2 * left, y1 = 1.1 * height;
+    // |R(z)|^2 by Horner's rule; R = numerator / denominator.
+    const size2 = (c, x, y) => {
+      let re = 0, im = 0;
+      for (let n = c.length - 1; n >= 0; --n) [re, im] = [re * x - im * y + c[n], re * y + im * x];
+      return re * re + im * im;
+    };
+    const inside = (r, x, y) => size2(r.numerator, x, y) <= size2(r.denominator, x, y);
+    // How far to look: methods without an end to their region must not make the others small.
+    const left = Math.max(...data.regions.map((r) => Math.min(r.left, 8)));
+    let height = 1.6 * left;
+    const reaches = (y) => data.regions.some((r) => [...Array(60).keys()].some((i) => inside(r, -left * i / 59, y)));
+    while (height > 1 && !reaches(height)) height -= left / 50;
+    const width = 760, x0 = -1.15 * left, x1 = 0.3 * left, y1 = 1.1 * height;
     const scale = width / (x1 - x0), rows = Math.round(2 * y1 * scale);
     const box = card("Stability regions");
     box.style.height = "auto";
@@ -75,19 +88,12 @@
     g.strokeStyle = css("--soft");
     line(px(x0, 0), px(x1, 0));
     line(px(0, -y1), px(0, y1));
-    // |R(z)|^2 by Horner's rule; R = numerator / denominator.
-    const size2 = (c, x, y) => {
-      let re = 0, im = 0;
-      for (let n = c.length - 1; n >= 0; --n) [re, im] = [re * x - im * y + c[n], re * y + im * x];
-      return re * re + im * im;
-    };
     data.regions.forEach((r, i) => {
       const stable = [];
       for (let v = 0; v < rows; ++v) {
         const row = new Uint8Array(width);
         for (let u = 0; u < width; ++u) {
-          const x = x0 + (u + 0.5) / scale, y = y1 - (v + 0.5) / scale;
-          row[u] = size2(r.numerator, x, y) <= size2(r.denominator, x, y) ? 1 : 0;
+          row[u] = inside(r, x0 + (u + 0.5) / scale, y1 - (v + 0.5) / scale) ? 1 : 0;
         }
         stable.push(row);
       }
@@ -109,6 +115,4 @@
   const many = data.problems > 1;
   table("Results", [...(many ? ["problem"] : []), "solver", "error", "NFE", "accepted", "rejected", "status"],
     data.results.map((r) => [...(many ? [r.problem] : []), r.solver, r.error === null ? "" : Number(r.error).toExponential(3), r.nfe, r.accepted, r.rejected, r.status.replaceAll("_", " ")]), many ? 2 : 1);
-  if (data.means) table("Sums over the problems", ["solver", "NFE", "accepted", "rejected", "error, geometric mean"],
-    data.means.map((r) => [r.solver, r.nfe, r.accepted, r.rejected, r.error === null ? "" : short(r.error)]), 1);
 })();

@@ -1,0 +1,297 @@
+// The continuous adjoint: near the exact gradient of the discrete solve, as near as its tolerance.
+#include "ode/gradient_adjoint.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/tape.h"
+#include "ode/solver_word.h"
+#include "tests/ode/problems.h"
+
+using namespace slope;
+using namespace slope::ode;
+
+namespace {
+
+Tensor start_state() { return tensor({0.5, -0.3, 0.8, 0.1, 1.2, -0.7}, {2, 3}, Dtype::f64); }
+const std::vector<double> kTimes = {0.1, 0.5, 0.9, 1.6};
+
+// sum_j (j + 1) sum(sin(y_j))
+Tensor loss_of(const Solution& s) {
+  Tensor loss = sum(sin(s.ys[1]));
+  for (size_t j = 2; j < s.ys.size(); ++j) loss = loss + static_cast<double>(j) * sum(sin(s.ys[j]));
+  return loss;
+}
+
+struct Found {
+  Tensors gradients;  // of y0, the times, and the context
+  Statistics counts;
+};
+Found gradients(const Field& f, const Tensor& y0, const std::vector<double>& times,
+                const Solver& solver, Gradient mode, StepPlans* plans = nullptr,
+                const AdjointOptions& adjoint = {}) {
+  const Tensor t = tensor(times, {static_cast<int64_t>(times.size())}, Dtype::f64);
+  Tensors watched = {y0, t};
+  watched.insert(watched.end(), f.context.begin(), f.context.end());
+  Tape tape(watched);
+  const Solution s = solve_differentiable(f, y0, t, solver, mode, plans, adjoint);
+  REQUIRE(s.status == Status::success);
+  Tensors d = tape.gradient(loss_of(s), watched);
+  return {d, *s.statistics};
+}
+
+double difference(const Found& a, const Found& b) {
+  double largest = 0;
+  for (size_t i = 0; i < a.gradients.size(); ++i)
+    largest = std::max(largest, largest_difference(a.gradients[i], b.gradients[i].values()));
+  return largest;
+}
+
+// A problem's field with one weight: w f(t, y), w = 1.
+Field weighted(const Field& f) {
+  Field g = f;
+  g.context.push_back(row({1}));
+  g.evaluate = [f](const Tensor& t, const Tensor& y, const Tensors& c) {
+    Field inner = f;
+    inner.context.assign(c.begin(), c.end() - 1);
+    return inner(t, y) * c.back();
+  };
+  return g;
+}
+
+}  // namespace
+
+TEST_CASE("adjoint: approaches the discrete gradient as the tolerance falls") {
+  const Field f = small_network(small_weights(3, 5));
+  for (Gradient mode : {Gradient::adjoint, Gradient::adjoint_seminorm}) {
+    double before = 1;
+    for (const char* word :
+         {"dopri5@1e-2", "dopri5@1e-4", "dopri5@1e-6", "dopri5@1e-8", "dopri5@1e-10"}) {
+      const Solver solver = parse_solver(word);
+      const Found exact = gradients(f, start_state(), kTimes, solver, Gradient::checkpointed);
+      const Found found = gradients(f, start_state(), kTimes, solver, mode);
+      const double d = difference(exact, found);
+      INFO(std::string(name(mode)), ", ", std::string(word), ": ", d);
+      CHECK(d < 30 * std::get<Adaptive>(solver.stepping).rtol);
+      CHECK(d < before);
+      before = d;
+      CHECK(found.counts.evaluations == exact.counts.evaluations);
+      CHECK(found.counts.evaluations_backward > 0);
+    }
+    CHECK(before < 1e-9);
+  }
+  // An output twice: the gradients of both arrive at one time.
+  Tensors twice;
+  for (Gradient mode : {Gradient::checkpointed, Gradient::adjoint}) {
+    const Tensor y0 = start_state();
+    Tape tape({y0, f.context[0]});
+    const Solution s =
+        solve_differentiable(f, y0, {0, 0.5, 0.5, 1}, parse_solver("dopri5@1e-10"), mode);
+    const Tensors d = tape.gradient(loss_of(s), {y0, f.context[0]});
+    twice.insert(twice.end(), d.begin(), d.end());
+  }
+  for (size_t i = 0; i < 2; ++i) CHECK(largest_difference(twice[i], twice[i + 2].values()) < 1e-8);
+  // Another method and tolerance for the way back: the way there stays as it is.
+  const Solver coarse = parse_solver("bosh3@1e-3");
+  const AdjointOptions fine{.solver = parse_solver("dopri8@1e-11")};
+  const Found own = gradients(f, start_state(), {0, 1}, coarse, Gradient::adjoint, nullptr, fine);
+  const Found same = gradients(f, start_state(), {0, 1}, coarse, Gradient::adjoint);
+  CHECK(own.counts.evaluations == same.counts.evaluations);
+  CHECK(own.counts.evaluations_backward > same.counts.evaluations_backward);
+}
+
+TEST_CASE("adjoint: fixed steps go back over the steps of the way there, at the method's order") {
+  const Field f = small_network(small_weights(3, 5));
+  for (const auto& [method, order] : {std::pair("rk4", 4), std::pair("heun2", 2)}) {
+    double before = 0;
+    for (int steps : {8, 16, 32}) {
+      const Solver solver = parse_solver(concat(method, ":", steps));
+      // On a grid that the outputs belong to.
+      const std::vector<double> times = {0, 0.5, 2};
+      const Found exact = gradients(f, start_state(), times, solver, Gradient::checkpointed);
+      const Found found = gradients(f, start_state(), times, solver, Gradient::adjoint);
+      // Each step, and the slopes at the three times.
+      CHECK(found.counts.evaluations_backward == steps * order + 3);
+      const double d = difference(exact, found);
+      if (before > 0) CHECK(std::log2(before / d) > order - 0.3);
+      before = d;
+    }
+  }
+  const AdjointOptions finer{.solver = parse_solver("rk4:64")};
+  CHECK(gradients(f, start_state(), {0, 0.5, 2}, parse_solver("rk4:8"), Gradient::adjoint, nullptr,
+                  finer)
+            .counts.evaluations_backward == 64 * 4 + 3);
+}
+
+TEST_CASE("adjoint: the seminorm costs no more evaluations, to one step") {
+  std::vector<Problem> suite = order_problems();
+  suite.push_back(problem_until("lotka-volterra", 3));
+  suite.push_back(problem_until("pendulum", 5));
+  for (const Problem& p : suite) {
+    for (const char* word : {"dopri5@1e-3", "dopri5@1e-6", "bosh3@1e-4", "tsit5@1e-8"}) {
+      CAPTURE(p.name);
+      CAPTURE(word);
+      const Solver solver = parse_solver(word);
+      const Field f = weighted(p.field);
+      const Found full = gradients(f, p.y0, {0, p.end}, solver, Gradient::adjoint);
+      const Found semi = gradients(f, p.y0, {0, p.end}, solver, Gradient::adjoint_seminorm);
+      CHECK(semi.counts.evaluations_backward <=
+            full.counts.evaluations_backward + solver.method.facts().stages);
+    }
+  }
+  // Where the weights' gradients are the hard part it costs far fewer: w' = w cos(60 t) y.
+  const Field busy{.context = {row({0.1})},
+                   .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+                     return -y + 0.01 * c[0] * cos(60.0 * t);
+                   }};
+  const auto cost = [&](Gradient mode) {
+    return gradients(busy, row({1}), {0, 5}, parse_solver("dopri5@1e-4"), mode)
+        .counts.evaluations_backward;
+  };
+  CHECK(cost(Gradient::adjoint_seminorm) <= cost(Gradient::adjoint));
+}
+
+TEST_CASE("adjoint: gradients of the times are those of the ODE") {
+  // y(t1) = y0 exp(sin t1 - sin t0), y(t2) likewise; loss y(t1) + 2 y(t2).
+  const Problem p = cosine_problem();
+  const std::vector<double> at = {0.3, 1.1, 2.4};
+  const Tensor t = tensor(at, {3}, Dtype::f64), y0 = row({1.25});
+  Tape tape({t, y0});
+  const Solution s =
+      solve_differentiable(p.field, y0, t, parse_solver("dopri5@1e-11"), Gradient::adjoint);
+  const Tensors d = tape.gradient(sum(s.ys[1]) + 2.0 * sum(s.ys[2]), {t, y0});
+  const auto y = [&](size_t i) { return 1.25 * std::exp(std::sin(at[i]) - std::sin(at[0])); };
+  const std::vector<double> expected = {-std::cos(at[0]) * (y(1) + 2 * y(2)),
+                                        std::cos(at[1]) * y(1), 2 * std::cos(at[2]) * y(2)};
+  CHECK(largest_difference(d[0], expected) < 1e-9);
+  CHECK(largest_difference(d[1], {(y(1) + 2 * y(2)) / 1.25}) < 1e-9);
+}
+
+TEST_CASE("adjoint: zero where nothing flows, twice where a tensor stands twice") {
+  const Tensors weights = small_weights(3, 4);
+  const Tensor y0 = start_state(), unused = ones({2, 2}, Dtype::f64);
+  Field f = small_network(weights);
+  f.context.push_back(unused);
+  f.context.emplace_back();  // an undefined one as well
+  f.evaluate = [g = f.evaluate](const Tensor& t, const Tensor& y, const Tensors& c) {
+    return g(t, y, c);
+  };
+  for (Gradient mode : {Gradient::adjoint, Gradient::adjoint_seminorm}) {
+    for (const char* word : {"rk4:3", "dopri5@1e-3"}) {
+      Tape tape({y0, weights[0], unused});
+      const Solution s = solve_differentiable(f, y0, {0, 0.5, 1}, parse_solver(word), mode);
+      const Tensors d = tape.gradient(sum(s.y * 0.0), {y0, weights[0], unused});
+      CHECK(d[0].values() == std::vector<double>(6, 0.0));
+      CHECK(d[1].values() == std::vector<double>(12, 0.0));
+      CHECK(d[2].shape() == Shape{2, 2});
+      CHECK(d[2].values() == std::vector<double>(4, 0.0));
+      const int64_t before = s.statistics->evaluations_backward;
+      CHECK(norm(tape.gradient(sum(s.ys[1]), {y0})[0]).item() > 0.1);
+      // The loss of an early output needs nothing of what comes after it.
+      if (std::string(word) == "rk4:3") CHECK(s.statistics->evaluations_backward - before == 2 * 4);
+      CHECK(tape.gradient(sum(s.ys[0]), {y0})[0].values() == std::vector<double>(6, 1.0));
+    }
+  }
+  const Field twice{.context = {weights[1], weights[1], y0},
+                    .evaluate = [](const Tensor&, const Tensor& y, const Tensors& c) {
+                      return tanh(y * sum(c[2])) * sum(c[0]) + sum(square(c[1]));
+                    }};
+  Tensors exact, found;
+  for (Gradient mode : {Gradient::checkpointed, Gradient::adjoint}) {
+    Tape tape({y0, weights[1]});
+    const Solution s = solve_differentiable(twice, y0, {0, 1}, parse_solver("dopri5@1e-10"), mode);
+    (mode == Gradient::adjoint ? found : exact) = tape.gradient(sum(s.y), {y0, weights[1]});
+  }
+  for (size_t i = 0; i < 2; ++i) CHECK(largest_difference(found[i], exact[i].values()) < 1e-7);
+}
+
+TEST_CASE("adjoint: replayed steps have the bits of eager ones and allocate once") {
+  StepPlans plans;
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    const Field f = small_network(small_weights(3, 5));
+    const Tensor y0 = start_state() * (1 + 0.1 * repeat);
+    for (const char* word : {"rk4:3", "dopri5@1e-4", "bosh3@1e-3"}) {
+      for (Gradient mode : {Gradient::adjoint, Gradient::adjoint_seminorm}) {
+        const Solver solver = parse_solver(word);
+        const Found eager = gradients(f, y0, kTimes, solver, mode);
+        const Found replayed = gradients(f, y0, kTimes, solver, mode, &plans);
+        CHECK(difference(eager, replayed) == 0);
+        CHECK(eager.counts.evaluations_backward == replayed.counts.evaluations_backward);
+      }
+    }
+    // A state of another shape and other wanted tensors, but as many values in all.
+    const Found other = gradients(small_network(small_weights(2, 5)), y0.reshape({3, 2}), kTimes,
+                                  parse_solver("rk4:3"), Gradient::adjoint);
+    StepPlans fresh;
+    CHECK(difference(other, gradients(small_network(small_weights(2, 5)), y0.reshape({3, 2}),
+                                      kTimes, parse_solver("rk4:3"), Gradient::adjoint, &fresh)) ==
+          0);
+    static int64_t allocations = 0;
+    if (repeat == 1) allocations = plans.allocations();
+    if (repeat == 2) CHECK(plans.allocations() == allocations);
+  }
+}
+
+TEST_CASE("adjoint: gradients of gradients") {
+  const Tensors weights = small_weights(3, 4);
+  Tensors second;
+  for (Gradient mode : {Gradient::checkpointed, Gradient::adjoint}) {
+    const Tensor y0 = start_state(), w = weights[0];
+    Tape outer({y0, w});
+    Tensor d;
+    {
+      Tape inner({y0});
+      const Solution s =
+          solve_differentiable(small_network(weights), y0, {0, 1}, parse_solver("rk4:40"), mode);
+      d = inner.gradient(sum(sin(s.y)), {y0})[0];
+    }
+    for (const Tensor& x : outer.gradient(sum(square(d)), {y0, w})) second.push_back(x);
+  }
+  CHECK(largest_difference(second[2], second[0].values()) < 1e-6);
+  CHECK(largest_difference(second[3], second[1].values()) < 1e-6);
+  CHECK(norm(second[1]).item() > 1e-3);
+}
+
+TEST_CASE("adjoint: what cannot be solved says so") {
+  const Tensors weights = small_weights(3, 4);
+  const Tensor y0 = start_state();
+  const auto message = [](const auto& f) -> std::string {
+    try {
+      f();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const AdjointOptions hasty{.solver =
+                                 Solver{parse_solver("dopri5").method,
+                                        Adaptive{.rtol = 1e-9, .atol = 1e-9, .max_steps = 2}}};
+  CHECK(message([&] {
+          gradients(small_network(weights), y0, {0, 1}, parse_solver("rk4:4"), Gradient::adjoint,
+                    nullptr, hasty);
+        }).starts_with("gradient: the adjoint has no solution. solve: the budget of 2 steps"));
+  const Field leaky{.context = {weights[0], weights[2], weights[3]},
+                    .evaluate = [&](const Tensor& t, const Tensor& y, const Tensors& c) {
+                      return linear(tanh(linear(y, c[0], weights[1]) + t * c[2]), c[1]);
+                    }};
+  CHECK(message([&] {
+          Tape tape({weights[1]});
+          solve_differentiable(leaky, y0, {0, 1}, parse_solver("rk4:2"), Gradient::adjoint);
+        }).find("watched tensor (4) that is not in its context") != std::string::npos);
+  // A solve that failed: the outputs it reached have their gradients.
+  const Tensor x = row({1}), w = row({1});
+  const Field edge{.context = {w},
+                   .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+                     return y * sqrt(0.5 - t) * c[0];
+                   }};
+  Tape tape({x, w});
+  const Solution failed =
+      solve_differentiable(edge, x, {0, 0.2, 1}, parse_solver("dopri5@1e-8"), Gradient::adjoint);
+  REQUIRE(failed.ys.size() == 2);
+  // log y(0.2) = w (0.5^1.5 - 0.3^1.5) / 1.5
+  const double growth = (std::pow(0.5, 1.5) - std::pow(0.3, 1.5)) / 1.5;
+  CHECK(tape.gradient(sum(failed.ys[1]), {w})[0].item() ==
+        doctest::Approx(growth * std::exp(growth)).epsilon(1e-6));
+}
