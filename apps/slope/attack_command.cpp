@@ -144,6 +144,11 @@ int run(const AttackCommand& c, const Settings& settings) {
         const Accuracy after = evaluate(changed, c.batch, dtype);
         const double accuracy = after.value(), clean_accuracy = clean[words[s]].value();
         Json warnings = Json::array();
+        if (gradient == ode::Gradient::adjoint || gradient == ode::Gradient::adjoint_seminorm) {
+          warnings.push_back(
+              "the adjoint is not the exact gradient of what the solver computes: an attack that "
+              "fails with it proves nothing");
+        }
         if (const std::string w = clean[words[s]].warning(); !w.empty())
           warnings.push_back("without attack " + w);
         if (const std::string w = after.warning(); !w.empty())

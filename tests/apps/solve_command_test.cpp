@@ -134,7 +134,7 @@ TEST_CASE("solve: the report is one file with everything in it") {
     CHECK(page.find(part) != std::string::npos);
   }
   CHECK(page.find("{{") == std::string::npos);
-  CHECK(page.find("src=") == std::string::npos);  // nothing from elsewhere
+  CHECK(page.find("<script src") == std::string::npos);  // nothing from elsewhere
   check_error(here, {"solve", "cosine", "--report", "r"}, 1, "r/report.html exists");
   CHECK(read(here / "r/report.html") == page);
   run(here, {"solve", "detest", "--solver", "bosh3@1e-3", "--report", "r", "--force", "--json"})
