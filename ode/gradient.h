@@ -9,8 +9,8 @@
 namespace slope::ode {
 
 // The first three are exact gradients of the discrete solve: of what was computed, not of the ODE
-// behind it. The choice of step sizes is never differentiated: the steps that were accepted count as
-// given. `through` and `checkpointed` have the same bits. The adjoint is the gradient of the ODE
+// behind it. The choice of step sizes is never differentiated: the steps that were accepted count
+// as given. `through` and `checkpointed` have the same bits. The adjoint is the gradient of the ODE
 // itself, by a solve of its own backward in time (gradient_adjoint.h): as near the others as its
 // tolerance makes it.
 enum class Gradient {
