@@ -204,7 +204,8 @@ Stepper::Attempt Stepper::attempt(std::span<const double> before, double t1, con
             .errors = {},
             .failure = made.failure};
   }
-  const std::vector<double> errors = scaled_errors(made, state[0], *tolerance_, options_.error_parts).values();
+  const std::vector<double> errors =
+      scaled_errors(made, state[0], *tolerance_, options_.error_parts).values();
   return {.fresh = made.fresh,
           .k_last = made.slope,
           .error = errors[0],
