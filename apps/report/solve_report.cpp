@@ -20,6 +20,7 @@ constexpr size_t kPaths = 3;       // solvers whose steps are marked
 constexpr size_t kMarks = 150;     // on one curve
 constexpr size_t kSamples = 400;   // of the true solution
 constexpr double kCheap = 2;       // seconds that all results took, up to which more are computed
+constexpr double kFarLeft = 8;     // a stability region is drawn up to here
 constexpr double kLongTime = 1e4;  // from here on time is drawn on a logarithmic axis
 
 size_t drawn(const Problem& p) { return std::min(p.components.size(), kComponents); }
@@ -132,6 +133,41 @@ Json precision(const std::vector<SolvedProblem>& solved) {
   return curves.json();
 }
 
+// R(z) = numerator / denominator, both by rising powers of z: the denominator det(I - z A) by
+// Faddeev and LeVerrier's recursion (1 for an explicit method), and the numerator from the series
+// R = 1 + sum_n z^n b A^(n-1) (1, .., 1).
+struct StabilityFunction {
+  explicit StabilityFunction(const ode::Tableau& m) : denominator{1} {
+    const auto s = static_cast<size_t>(m.stages());
+    const auto a = [&](size_t i, size_t j) { return j < m.a[i].size() ? m.a[i][j] : 0.0; };
+    std::vector<double> power(s, 1), series = {1};
+    std::vector<std::vector<double>> n(s, std::vector<double>(s, 0.0));
+    for (size_t k = 1; k <= s; ++k) {
+      double moment = 0, trace = 0;
+      std::vector<double> next(s, 0.0);
+      auto product = std::vector<std::vector<double>>(s, std::vector<double>(s, 0.0));
+      for (size_t i = 0; i < s; ++i) n[i][i] += denominator.back();
+      for (size_t i = 0; i < s; ++i) {
+        moment += m.b[i] * power[i];
+        for (size_t j = 0; j < s; ++j) {
+          next[i] += a(i, j) * power[j];
+          for (size_t l = 0; l < s; ++l) product[i][l] += a(i, j) * n[j][l];
+        }
+        trace += product[i][i];
+      }
+      series.push_back(moment);
+      denominator.push_back(-trace / static_cast<double>(k));
+      power = next;
+      n = product;
+    }
+    for (size_t k = 0; k <= s; ++k) {
+      numerator.push_back(0);
+      for (size_t j = 0; j <= k; ++j) numerator[k] += denominator[j] * series[k - j];
+    }
+  }
+  std::vector<double> numerator, denominator;
+};
+
 Json regions(const std::vector<ProblemResult>& results) {
   Json list = Json::array();
   std::vector<std::string> seen;
@@ -140,10 +176,11 @@ Json regions(const std::vector<ProblemResult>& results) {
     if (!method->tableau() || std::find(seen.begin(), seen.end(), method.name()) != seen.end())
       continue;
     seen.push_back(method.name());
+    const StabilityFunction r(*method->tableau());
     list.push_back({{"method", method.name()},
-                    {"numerator", ode::stability_polynomial(*method->tableau())},
-                    {"denominator", {1}},
-                    {"left", ode::real_stability(*method->tableau())}});
+                    {"numerator", r.numerator},
+                    {"denominator", r.denominator},
+                    {"left", std::min(ode::real_stability(*method->tableau()), kFarLeft)}});
   }
   return list;
 }

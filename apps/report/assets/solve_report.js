@@ -62,7 +62,7 @@
     };
     const inside = (r, x, y) => size2(r.numerator, x, y) <= size2(r.denominator, x, y);
     // How far to look: methods without an end to their region must not make the others small.
-    const left = Math.max(...data.regions.map((r) => Math.min(r.left, 8)));
+    const left = Math.max(...data.regions.map((r) => r.left));
     let height = 1.6 * left;
     const reaches = (y) => data.regions.some((r) => [...Array(60).keys()].some((i) => inside(r, -left * i / 59, y)));
     while (height > 1 && !reaches(height)) height -= left / 50;
