@@ -176,10 +176,10 @@ Json regions(const std::vector<ProblemResult>& results) {
     if (!method->tableau() || std::find(seen.begin(), seen.end(), method.name()) != seen.end())
       continue;
     seen.push_back(method.name());
-    const StabilityFunction r(*method->tableau());
+    const StabilityFunction factor(*method->tableau());
     list.push_back({{"method", method.name()},
-                    {"numerator", r.numerator},
-                    {"denominator", r.denominator},
+                    {"numerator", factor.numerator},
+                    {"denominator", factor.denominator},
                     {"left", std::min(ode::real_stability(*method->tableau()), kFarLeft)}});
   }
   return list;
