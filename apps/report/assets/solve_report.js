@@ -63,10 +63,10 @@
     const inside = (r, x, y) => size2(r.numerator, x, y) <= size2(r.denominator, x, y);
     // How far to look: methods without an end to their region must not make the others small.
     const left = Math.max(...data.regions.map((r) => r.left));
-    let height = 1.6 * left;
+    let height = Math.min(1.6 * left, 6);
     const reaches = (y) => data.regions.some((r) => [...Array(60).keys()].some((i) => inside(r, -left * i / 59, y)));
     while (height > 1 && !reaches(height)) height -= left / 50;
-    const width = 760, x0 = -1.15 * left, x1 = 0.3 * left, y1 = 1.1 * height;
+    const width = 760, x0 = -1.15 * left, x1 = (left < 8 ? 0.3 : 0.8) * left, y1 = 1.1 * height;
     const scale = width / (x1 - x0), rows = Math.round(2 * y1 * scale);
     const box = card("Stability regions");
     box.style.height = "auto";
