@@ -41,8 +41,8 @@ Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
       collect(own.warnings, settings);
       return own.or_throw().ys.back();
     }
-    const Solution solution =
-        solve_differentiable(field, x, times, settings.solver, settings.gradient, plans, settings.adjoint);
+    const Solution solution = solve_differentiable(field, x, times, settings.solver,
+                                                   settings.gradient, plans, settings.adjoint);
     if (settings.solves) settings.solves->push_back(solution.statistics);
     collect(solution.warnings, settings);
     return solution.or_throw().ys.back();
