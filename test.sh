@@ -88,10 +88,13 @@ run_tests() {
     sed -nE 's/^[0-9]+: (SKIPPED: .*)/\1/p' "$logs/$log" | sort -u)
 }
 
-# build PRESET
+# build PRESET TARGETS...: the targets of the preset where none are named.
 build() {
-  run "configure $1" "configure-$1.log" cmake --preset "$1" || give_up "configure-$1.log"
-  run "build $1" "build-$1.log" cmake --build --preset "$1" || give_up "build-$1.log"
+  local preset=$1
+  shift
+  run "configure $preset" "configure-$preset.log" cmake --preset "$preset" || give_up "configure-$preset.log"
+  run "build $preset" "build-$preset.log" cmake --build --preset "$preset" ${1:+--target "$@"} ||
+    give_up "build-$preset.log"
 }
 
 run "install what is missing" bootstrap.log scripts/bootstrap.sh || give_up bootstrap.log
@@ -107,7 +110,7 @@ elif ! command -v nvcc >/dev/null && [[ ! -x /usr/local/cuda/bin/nvcc ]]; then
   skipped=$((skipped + 1))
   skip_reasons+=("SKIPPED: cuda: no nvcc on this machine")
 else
-  build cuda
+  build cuda test_cuda test_cuda_emulation
   run_tests "test cuda" cuda -L cuda
 fi
 finish
