@@ -43,6 +43,8 @@ TEST_CASE("results: outputs that are not finite are a warning, weights that are 
   Folder here;
   train(here);
   scale_weights(here, 1e30F);
+  // Debug builds repeat a plan eagerly, and an eager solve says itself that the field is infinite.
+  ::setenv("SLOPE_CHECK_PLANS", "0", 1);
   for (const Arguments& command :
        {Arguments{"eval", "a", "--json", "--quiet"},
         Arguments{"attack", "a", "--attack", "fgsm,eps=0.1", "--json", "--quiet"}}) {
@@ -54,6 +56,7 @@ TEST_CASE("results: outputs that are not finite are a warning, weights that are 
   }
   const Result people = run(here, {"eval", "a", "--quiet"});
   CHECK(people.out.find("-nan") == std::string::npos);
+  ::unsetenv("SLOPE_CHECK_PLANS");
 
   scale_weights(here, std::numeric_limits<float>::quiet_NaN());
   check_error(here, {"eval", "a"}, 1, "not finite");

@@ -151,7 +151,7 @@ TEST_CASE("adams: names, orders and what is refused") {
   CHECK(method("explicit-adams", {{"order", 3}}).name() == "explicit_adams,order=3");
   CHECK(method("adams-moulton").name() == "implicit_adams");
   CHECK(solver_word(parse_solver("implicit_adams,order=5@1e-6")) == "implicit_adams,order=5@1e-6");
-  const MethodFacts& m = method("implicit_adams").facts();
+  const MethodFacts m = method("implicit_adams").facts();
   CHECK((m.multistep && m.implicit && m.order == 4 && m.embedded_order == 3));
   for (double order : {0., 7., 2.5}) {
     CHECK_THROWS_AS(method("explicit_adams", {{"order", order}}), ValueError);
