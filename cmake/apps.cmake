@@ -22,7 +22,9 @@ if(program_sources AND model_sources AND data_sources)
   target_include_directories(slope_program SYSTEM PRIVATE ${TOMLPLUSPLUS_INCLUDE_DIR} ${STB_INCLUDE_DIR})
   target_compile_definitions(slope_program PRIVATE SLOPE_VERSION="${PROJECT_VERSION}")
   # Parsing and printing: nothing here runs long, and optimising CLI11 and JSON is half of a build.
-  if(NOT SLOPE_SANITIZE)
+  if(SLOPE_SANITIZE)
+    target_compile_options(slope_program PRIVATE -O0)
+  else()
     target_compile_options(slope_program PRIVATE -O1)
   endif()
 
