@@ -1,15 +1,13 @@
 // What a kernel's preparation gets to know of its device, and the table that maps ops to kernels.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 
 #include "backends/cuda/api.h"
-#include "core/backend.h"
 #include "core/op.h"
+#include "core/prepared.h"
 
 namespace slope::cuda {
 
@@ -55,30 +53,6 @@ void add_loss(KernelTable& table);
 void add_solver(KernelTable& table);
 void add_optimizer(KernelTable& table);
 void add_random(KernelTable& table);
-
-// A prepared call made from a lambda (const Argument* arguments, void* scratch). The lambda
-// captures what it needs of the call by value: shapes, strides, attributes, a Launcher.
-template <typename F>
-class PreparedFunction final : public Prepared {
- public:
-  PreparedFunction(F run, size_t scratch) : run_(std::move(run)), scratch_(scratch) {}
-  size_t scratch_bytes() const override { return scratch_; }
-  void run(const Argument* arguments, void* scratch) override { run_(arguments, scratch); }
-
- private:
-  F run_;
-  size_t scratch_;
-};
-template <typename F>
-std::unique_ptr<Prepared> prepared(F run, size_t scratch_bytes = 0) {
-  return std::make_unique<PreparedFunction<F>>(std::move(run), scratch_bytes);
-}
-
-// Typed access to an argument's memory.
-template <typename T>
-T* data(const Argument& argument) {
-  return static_cast<T*>(argument.data);
-}
 
 // The sums of most kernels are kept in double, whatever the dtype; scratch memory holds them.
 inline size_t bytes_of_doubles(int64_t count) {

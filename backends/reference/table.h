@@ -1,43 +1,17 @@
 // A backend's table: for each op's name, the function that prepares a kernel for a call.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 
-#include "core/backend.h"
 #include "core/op.h"
+#include "core/prepared.h"
 
 namespace slope {
 
 // Null when this call's dtypes or shapes are not covered.
 using PrepareFunction = std::unique_ptr<Prepared> (*)(const Call&);
 using KernelTable = std::unordered_map<std::string_view, PrepareFunction>;
-
-// A prepared call made from a lambda (const Argument* arguments, void* scratch). The lambda
-// captures what it needs of the call by value: shapes, strides, attributes.
-template <typename F>
-class PreparedFunction final : public Prepared {
- public:
-  PreparedFunction(F run, size_t scratch) : run_(std::move(run)), scratch_(scratch) {}
-  size_t scratch_bytes() const override { return scratch_; }
-  void run(const Argument* arguments, void* scratch) override { run_(arguments, scratch); }
-
- private:
-  F run_;
-  size_t scratch_;
-};
-template <typename F>
-std::unique_ptr<Prepared> prepared(F run, size_t scratch_bytes = 0) {
-  return std::make_unique<PreparedFunction<F>>(std::move(run), scratch_bytes);
-}
-
-// Typed access to an argument's memory.
-template <typename T>
-T* data(const Argument& argument) {
-  return static_cast<T*>(argument.data);
-}
 
 }  // namespace slope
