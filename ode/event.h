@@ -39,6 +39,7 @@ struct EventOptions {
   // output of each step.
   int looks = 0;
   int64_t most_hits = 10000;  // then the solve ends with Status::step_limit
+  bool keep_states = false;   // fill Solution::states; where it jumps: the state before
   Gradient gradient = Gradient::checkpointed;
   StepPlans* plans = nullptr;
 };
@@ -51,6 +52,9 @@ struct EventSolution {
   bool ended = false;               // by an event, the last of the hits
 };
 
+// A condition that comes faster and faster without end (a ball that comes to rest) ends the solve
+// with Status::step_limit once an event repeats within the tolerance.
+//
 // y0: one system, any shape. Differentiable in y0 and the field's context: the states, the output
 // states and the times of the events, by the implicit function theorem for the step that leads to
 // the event. A condition or a jump may use the field's context, and must use no other watched

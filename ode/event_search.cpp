@@ -53,6 +53,7 @@ class Search {
   std::vector<double> conditions(double t, const Tensor& y) const;
   int side_after(size_t event, double t, const Tensor& y) const;
   Stepping stepping_from(double t) const;
+  bool repeated_at_once() const;
   Solution solve_piece(double t, const Tensor& y, Piece& piece);
 
   bool look(double t, const Tensor& y, double t1, const Tensor& y1, Piece& piece);
@@ -123,6 +124,7 @@ Solution Search::solve_piece(double t, const Tensor& y, Piece& piece) {
   steps_ = 0;
   const SolveOptions options{
       .plans = options_.plans,
+      .keep_states = options_.keep_states,
       .stop_before = [&](double from, const Tensor& y_from, double to, const Tensor& y_to) {
         return look(from, y_from, to, y_to, piece);
       }};
@@ -238,6 +240,17 @@ FoundHit Search::locate(const Suspect& s, const Interpolant& inside, double t, c
   return hit;
 }
 
+// Has the last event happened before, at a time that cannot be told from this one? The side of zero
+// to which it leads is a matter of rounding by then.
+bool Search::repeated_at_once() const {
+  const std::vector<EventHit>& hits = result_.found.hits;
+  for (size_t i = hits.size() - 1; i-- > 0;) {
+    if (std::abs(hits[i].time - hits.back().time) > options_.tolerance) return false;
+    if (hits[i].event == hits.back().event) return true;
+  }
+  return false;
+}
+
 EventSearch Search::run(const Tensor& y0) {
   EventSolution& found = result_.found;
   Solution& all = found.solution;
@@ -264,6 +277,14 @@ EventSearch Search::run(const Tensor& y0) {
     all.t = s.t;
     all.y = s.y;
     all.state = s.state;
+    if (options_.keep_states) {
+      all.states.insert(all.states.end(), s.states.begin() + static_cast<std::ptrdiff_t>(first),
+                        s.states.end());
+    }
+    for (const std::string& warning : s.warnings) {
+      if (std::find(all.warnings.begin(), all.warnings.end(), warning) == all.warnings.end())
+        all.warnings.push_back(warning);
+    }
     all.status = s.status;
     all.message = s.message;
     all.next_step = s.next_step;
@@ -285,6 +306,7 @@ EventSearch Search::run(const Tensor& y0) {
     all.state = {all.y};
     y = piece.hits.back().y_after;
     all.grid.push_back(t);
+    if (options_.keep_states) all.states.push_back(all.state);
     ++all.statistics->accepted;
     while (all.times.size() < times_.size() && times_[all.times.size()] == t) {
       all.times.push_back(t);
@@ -292,12 +314,15 @@ EventSearch Search::run(const Tensor& y0) {
     }
     found.ended = ended_;
     if (ended_ || t == times_.back()) break;
-    if (static_cast<int64_t>(found.hits.size()) >= options_.most_hits) {
+    const bool too_many = static_cast<int64_t>(found.hits.size()) >= options_.most_hits;
+    if (too_many || repeated_at_once()) {
       all.status = Status::step_limit;
       all.message =
           concat("solve: events happened ", found.hits.size(), " times up to t = ", rounded_text(t),
-                 ". They may come faster and faster without end. Give "
-                 "the event a stop_at, or raise most_hits.");
+                 too_many ? "" : ", the last two closer than their tolerance",
+                 ". They may come faster and faster without end. Give the event a "
+                 "stop_at, or ",
+                 too_many ? "raise most_hits." : "end the solve before.");
       break;
     }
   }

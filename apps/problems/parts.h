@@ -33,6 +33,7 @@ double take_parameter(Word& word, const std::string& name, double standard, doub
 Problem make_elementary(const std::string& name, Dtype dtype);
 Problem make_kepler(Word& word, Dtype dtype);
 Problem make_vanderpol(Word& word, Dtype dtype);
+Problem make_bouncing_ball(Dtype dtype);
 Problem make_nonlinear(const std::string& name, Dtype dtype);
 // name: "a1" .. "e5".
 Problem make_detest(const std::string& name, Dtype dtype);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "ode/field.h"
+#include "ode/event.h"
 
 namespace slope::problems {
 
@@ -28,6 +28,13 @@ struct Problem {
     std::vector<double> state;
   };
   std::vector<Reference> references = {};
+  // What happens to the solution on its way. Such a problem is solved forward in time, one sample
+  // at a time.
+  struct Happening {
+    std::string name;  // "bounce"
+    ode::Event event;
+  };
+  std::vector<Happening> events = {};
   // Explicit methods need tiny steps for their stability alone.
   bool stiff = false;
 };

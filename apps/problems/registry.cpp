@@ -42,6 +42,7 @@ Problem by_name(Word& word, Dtype dtype) {
   if (among(kNonlinear, name)) return make_nonlinear(name, dtype);
   if (name == "kepler") return make_kepler(word, dtype);
   if (name == "vanderpol") return make_vanderpol(word, dtype);
+  if (name == "bouncing-ball") return make_bouncing_ball(dtype);
   std::vector<std::string> known = {kDetest};
   for (const ProblemEntry& entry : problem_list()) known.push_back(entry.name);
   const std::string prefix = std::string(kDetest) + "-";
@@ -65,8 +66,9 @@ std::vector<double> known_solution(const Problem& problem, double t) {
 const std::vector<ProblemEntry>& problem_list() {
   static const std::vector<ProblemEntry> list = [] {
     std::vector<ProblemEntry> entries;
-    for (const char* word : {"exponential", "cosine", "sine", "linear10", "kepler",
-                             "lotka-volterra", "vanderpol", "robertson", "pendulum", "minima"}) {
+    for (const char* word :
+         {"exponential", "cosine", "sine", "linear10", "kepler", "lotka-volterra", "vanderpol",
+          "robertson", "pendulum", "bouncing-ball", "minima"}) {
       const Problem p = make_problem(word);
       const size_t comma = p.name.find(',');
       entries.push_back({word, comma == std::string::npos ? "" : p.name.substr(comma + 1), p.what});

@@ -88,7 +88,7 @@ struct WorkPrecision {
                                   ? s.results[index]
                                   : solve_problem(s.problem, word, task, truth(s.problem, task));
       if (!r.error || !(*r.error > 0)) return;
-      evaluations += static_cast<double>(r.solution.statistics->evaluations);
+      evaluations += r.per_sample(r.solution.statistics->evaluations);
       logarithms += std::log(*r.error);
     }
     const double error = std::exp(logarithms / static_cast<double>(solved.size()));
@@ -227,9 +227,9 @@ Json result_rows(const std::vector<SolvedProblem>& solved) {
       rows.push_back({{"problem", r.problem},
                       {"solver", r.solver},
                       {"error", r.error ? Json(*r.error) : Json()},
-                      {"nfe", r.solution.statistics->evaluations},
-                      {"accepted", r.solution.statistics->accepted},
-                      {"rejected", r.solution.statistics->rejected},
+                      {"nfe", r.per_sample(r.solution.statistics->evaluations)},
+                      {"accepted", r.per_sample(r.solution.statistics->accepted)},
+                      {"rejected", r.per_sample(r.solution.statistics->rejected)},
                       {"status", ode::name(r.solution.status)}});
     }
   }
@@ -250,10 +250,10 @@ Json figures(const std::vector<SolvedProblem>& solved) {
     list.push_back({text, "smallest error: " + best->solver});
   }
   for (size_t i = 0; i < std::min<size_t>(results.size(), 3); ++i) {
-    int64_t evaluations = 0;
+    double evaluations = 0;
     for (const SolvedProblem& s : solved)
-      evaluations += s.results[i].solution.statistics->evaluations;
-    list.push_back({std::to_string(evaluations), "evaluations: " + results[i].solver});
+      evaluations += s.results[i].per_sample(s.results[i].solution.statistics->evaluations);
+    list.push_back({ode::rounded_text(evaluations), "evaluations: " + results[i].solver});
   }
   return list;
 }

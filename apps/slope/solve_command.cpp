@@ -25,6 +25,7 @@ struct SolveCommand {
   std::string until;
   std::vector<double> at;
   int64_t batch = 1;
+  std::string stepping = ode::name(ode::BatchSteps::shared);
   std::string report;
   bool verbose = false;
 };
@@ -60,22 +61,44 @@ Json state_json(const Tensor& y) {
   return rows;
 }
 
+// A count for each sample: whole where all steps were shared.
+Json count_json(const ProblemResult& r, int64_t count) {
+  return r.samples ? Json(r.per_sample(count)) : Json(count);
+}
+
+Json event_json(const ProblemResult& r) {
+  Json list = Json::array();
+  for (size_t i = 0; i < r.hits.size(); ++i) {
+    list.push_back({{"event", r.events[i]}, {"t", r.hits[i].time}, {"y", state_json(r.hits[i].y)}});
+  }
+  return list;
+}
+
 Json result_json(const ProblemResult& r, const Truth& known) {
   const ode::Statistics& n = *r.solution.statistics;
   Json states = Json::array();
   for (const Tensor& y : r.states()) states.push_back(state_json(y));
-  Json json{{"problem", r.problem},
-            {"solver", r.solver},
-            {"status", ode::name(r.solution.status)},
-            {"t", r.times()},
-            {"y", states},
-            {"error", r.error ? Json(*r.error) : Json()},
-            {"error_against", known.source.empty() ? Json() : Json(known.source)},
-            {"nfe", n.evaluations},
-            {"accepted", n.accepted},
-            {"rejected", n.rejected},
-            {"seconds", r.seconds}};
+  Json json{
+      {"problem", r.problem},
+      {"solver", r.solver},
+      {"status", ode::name(r.solution.status)},
+      {"t", r.times()},
+      {"y", states},
+      {"error", r.error ? Json(*r.error) : Json()},
+      {"error_against", known.source.empty() ? Json() : Json(known.source)},
+      {"stepping", ode::name(r.samples ? ode::BatchSteps::per_sample : ode::BatchSteps::shared)},
+      {"nfe", count_json(r, n.evaluations)},
+      {"accepted", count_json(r, n.accepted)},
+      {"rejected", count_json(r, n.rejected)},
+      {"warnings", r.solution.warnings},
+      {"seconds", r.seconds}};
   if (!r.solution.message.empty()) json["message"] = r.solution.message;
+  if (!r.hits.empty()) json["events"] = event_json(r);
+  if (r.samples) {
+    json["statuses"] = Json::array();
+    for (ode::Status status : r.samples->statuses) json["statuses"].push_back(ode::name(status));
+    json["rows_evaluated"] = r.samples->rows_evaluated;
+  }
   return json;
 }
 
@@ -93,11 +116,15 @@ std::string results_text(const std::vector<ProblemResult>& results,
   const auto line = [&](const std::string& problem, const std::string& solver,
                         const std::string& error, const ode::Statistics& n,
                         const std::string& status, double seconds) {
+    const auto count = [&](int64_t value) {
+      if (n.samples == 1) return std::to_string(value);
+      return digits(static_cast<double>(value) / static_cast<double>(n.samples), "%.1f");
+    };
     std::vector<std::string> row{solver,
                                  error,
-                                 std::to_string(n.evaluations),
-                                 std::to_string(n.accepted),
-                                 std::to_string(n.rejected),
+                                 count(n.evaluations),
+                                 count(n.accepted),
+                                 count(n.rejected),
                                  status,
                                  digits(seconds, "%.4f")};
     if (many) row.insert(row.begin(), problem);
@@ -137,7 +164,19 @@ std::string states_text(const Problem& problem, const ProblemResult& r) {
     for (size_t j = 0; j < problem.components.size(); ++j)
       rows.back().push_back(digits(values[j], "%.10g"));
   }
-  return "\n" + table_text(rows);
+  std::string text = "\n" + table_text(rows);
+  if (r.hits.empty()) return text;
+  Rows events{{"event", "t"}};
+  events[0].insert(events[0].end(), problem.components.begin(), problem.components.end());
+  constexpr size_t kMostEvents = 20;
+  for (size_t i = 0; i < std::min(r.hits.size(), kMostEvents); ++i) {
+    events.push_back({r.events[i], digits(r.hits[i].time, "%.10g")});
+    for (double value : r.hits[i].y.values()) events.back().push_back(digits(value, "%.10g"));
+  }
+  text += "\n" + table_text(events);
+  if (r.hits.size() > kMostEvents)
+    text += concat("and ", r.hits.size() - kMostEvents, " more (--json lists them all)\n");
+  return text;
 }
 
 // What a solver is going to do, and what it will cost: "rk4:8: 8 steps, 32 evaluations".
@@ -193,6 +232,7 @@ int run(const SolveCommand& c, const Settings& settings) {
   for (const Problem& problem : all) {
     const ProblemTask task{.outputs = output_times(c, problem),
                            .batch = c.batch,
+                           .steps = ode::parse_batch_steps(c.stepping),
                            .dtype = settings.value_dtype(),
                            .keep_states = !c.report.empty()};
     const Truth known = problems::truth(problem, task);
@@ -204,8 +244,9 @@ int run(const SolveCommand& c, const Settings& settings) {
       const ProblemResult& r = results.back();
       if (task.keep_states) solved.back().results.push_back(r);
       json.push_back(result_json(r, known));
-      if (r.solution.status != ode::Status::success && !settings.quiet)
-        progress.line(concat(problem.name, ", ", word, ": ", r.solution.message));
+      const std::string who = concat(problem.name, ", ", word, ": ");
+      if (r.solution.status != ode::Status::success) progress.line(who + r.solution.message);
+      for (const std::string& warning : r.solution.warnings) progress.warning(who + warning);
     }
   }
   if (settings.json) {
@@ -241,6 +282,8 @@ Command solve_command(CLI::App& program, Settings& settings) {
   options->add("--at", values->at, "Output times, e.g. 1,2,5")->delimiter(',');
   options->add("--batch", values->batch, "Samples solved together, with starts up to a tenth apart",
                positive());
+  options->add("--stepping", values->stepping,
+               "Adaptive steps: shared by the samples of the batch, or per-sample");
   options->add("--report", values->report,
                "Folder for report.html: curves, steps, work, stability");
   options->add_flag("-v,--verbose", values->verbose,

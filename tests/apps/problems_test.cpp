@@ -23,7 +23,14 @@ std::vector<Problem> every_problem(Dtype dtype = Dtype::f64) {
 
 Tensor solved(const Problem& p, const Tensor& y0, double end, const char* word) {
   ode::StepPlans plans;
-  return ode::solve(p.field, y0, {0, end}, ode::parse_solver(word), {.plans = &plans}).or_throw().y;
+  const ode::Solver solver = ode::parse_solver(word);
+  if (p.events.empty())
+    return ode::solve(p.field, y0, {0, end}, solver, {.plans = &plans}).or_throw().y;
+  std::vector<ode::Event> events;
+  for (const Problem::Happening& h : p.events) events.push_back(h.event);
+  return ode::solve_events(p.field, y0, {0, end}, solver, events, {.plans = &plans})
+      .solution.or_throw()
+      .y;
 }
 
 double largest(const std::vector<double>& a, const std::vector<double>& b) {

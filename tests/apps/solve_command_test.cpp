@@ -109,6 +109,82 @@ TEST_CASE("solve: a batch has starts of its own") {
   CHECK(one["error"].get<double>() < 1e-5);
 }
 
+TEST_CASE("solve: steps per sample, each sample as if it were alone") {
+  Folder here;
+  const auto solved = [&](const char* batch, const char* stepping) {
+    return run(here, {"solve", "lotka-volterra", "--solver", "dopri5@1e-6", "--at", "1,10",
+                      "--batch", batch, "--stepping", stepping, "--json"})
+        .json()["results"][0];
+  };
+  const Json alone = solved("1", "shared"), shared = solved("4", "shared");
+  const Json each = solved("4", "per-sample");
+  CHECK(alone["stepping"] == "shared");
+  CHECK(shared["stepping"] == "shared");
+  CHECK(each["stepping"] == "per-sample");
+  CHECK(each["status"] == "success");
+  CHECK(each["statuses"] == Json({"success", "success", "success", "success"}));
+  CHECK(each["error"].get<double>() < 1e-3);
+  REQUIRE(each["y"].size() == 2);
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(each["y"][i][0] == alone["y"][i]);  // to the bit
+    CHECK(each["y"][i][3] != shared["y"][i][3]);
+  }
+  CHECK(solved("1", "per-sample")["nfe"] == alone["nfe"]);
+  CHECK(each["nfe"].get<double>() <= shared["nfe"].get<double>());  // of a sample, on average
+  CHECK(each["rows_evaluated"].get<double>() >= 4 * each["nfe"].get<double>());
+  // Fixed steps are shared anyway.
+  const Json fixed = run(here, {"solve", "cosine", "--solver", "rk4:8", "--stepping", "per-sample",
+                                "--batch", "2", "--json"})
+                         .json()["results"][0];
+  CHECK(fixed["stepping"] == "shared");
+  CHECK(fixed["nfe"] == 32);
+  check_error(here, {"solve", "cosine", "--stepping", "own"}, 1, "Write shared or per-sample");
+  run(here, {"solve", "cosine", "--batch", "3", "--stepping", "per-sample", "--report", "r"});
+  CHECK(read(here / "r/report.html").find("\"nfe\":") != std::string::npos);
+}
+
+TEST_CASE("solve: a ball bounces where the formula says") {
+  Folder here;
+  const Json ball = run(here, {"solve", "bouncing-ball", "--solver", "dopri5@1e-6", "--solver",
+                               "rk4:20", "--at", "1,5,10", "--json", "--report", "r"})
+                        .json();
+  for (const Json& r : ball["results"]) {
+    CHECK(r["status"] == "success");
+    CHECK(r["error"].get<double>() < 1e-8);
+    CHECK(r["error_against"] == "formula");
+    CHECK(r["t"] == Json({1, 5, 10}));
+    REQUIRE(r["events"].size() == 4);
+    double t = std::sqrt(2 * 10 / 9.81), flight = 2 * t;
+    for (const Json& e : r["events"]) {
+      CHECK(e["event"] == "bounce");
+      CHECK(e["t"].get<double>() == doctest::Approx(t).epsilon(1e-9));
+      CHECK(std::abs(e["y"][0].get<double>()) < 1e-8);
+      CHECK(e["y"][1].get<double>() < 0);  // before it jumps
+      flight *= 0.9;
+      t += flight;
+    }
+  }
+  CHECK(read(here / "r/report.html").find("\"truth_source\":\"formula\"") != std::string::npos);
+  const Result text = run(here, {"solve", "bouncing-ball"});
+  CHECK(text.out.find("\nbounce ") != std::string::npos);
+  // Bounces that come faster and faster are a status, not an endless loop.
+  const Result zeno = run(here, {"solve", "bouncing-ball", "--until", "30", "--json"});
+  CHECK(zeno.json()["results"][0]["status"] == "step_limit");
+  CHECK(zeno.json()["results"][0]["events"].size() > 100);
+  CHECK(zeno.error.find("bouncing-ball, dopri5@1e-6: solve: ") != std::string::npos);
+  check_error(here, {"solve", "bouncing-ball", "--batch", "2"}, 1, "Leave out --batch");
+  check_error(here, {"solve", "bouncing-ball", "--until=-1"}, 1, "forward in time only");
+}
+
+TEST_CASE("solve: a tolerance below rounding is a warning") {
+  Folder here;
+  const Result r = run(here, {"solve", "cosine", "--solver", "dopri5@1e-9", "--until", "1",
+                              "--dtype", "float32", "--json"});
+  REQUIRE(r.json()["results"][0]["warnings"].size() == 1);
+  CHECK(r.error.find("warning: cosine, dopri5@1e-9: ") != std::string::npos);
+  CHECK(run(here, {"solve", "cosine", "--json"}).json()["results"][0]["warnings"].empty());
+}
+
 TEST_CASE("solve: -v says what will be done before it is done") {
   Folder here;
   const Result r = run(

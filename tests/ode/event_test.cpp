@@ -296,6 +296,18 @@ TEST_CASE("events: two at the same time both count, and endless ones end") {
   CHECK(pole.hits[0].time == doctest::Approx(0.5).epsilon(1e-5));
 }
 
+// A ball that keeps half of its speed comes to rest at t = 3 sqrt(2 h / g): it must not fall
+// through the floor then.
+TEST_CASE("events: without end, in a finite time") {
+  const EventSolution s = solve_events(falling(kGravityTensor), row({1, 0}), {0, 10},
+                                       parse_solver("dopri5@1e-6"), {bounce(0, 0.5)});
+  CHECK(s.solution.status == Status::step_limit);
+  CHECK(s.solution.message.find("faster and faster") != std::string::npos);
+  CHECK(s.solution.t == doctest::Approx(3 * std::sqrt(2 / 9.81)).epsilon(1e-9));
+  CHECK(s.solution.times == std::vector<double>{0});
+  CHECK(std::abs(s.solution.y.values()[0]) < 1e-9);
+}
+
 TEST_CASE("events: what is wrong with them is said") {
   const Event vector_valued{
       .condition = [](const Tensor&, const Tensor& y, const Tensors&) { return y; }};
