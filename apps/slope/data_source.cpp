@@ -4,6 +4,8 @@
 
 #include "core/nearest.h"
 #include "core/word.h"
+#include "nn/data/cifar.h"
+#include "nn/data/embedded.h"
 #include "nn/data/idx.h"
 #include "nn/data/spheres.h"
 
@@ -11,6 +13,9 @@ namespace slope::program {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kImages = "-images-idx3-ubyte";
+constexpr const char* kLabels = "-labels-idx1-ubyte";
 
 int64_t whole_number(const std::string& word, const std::string& text) {
   char* end = nullptr;
@@ -20,34 +25,65 @@ int64_t whole_number(const std::string& word, const std::string& text) {
   return value;
 }
 
-// FOLDER/name or FOLDER/name.gz; empty when neither is there.
-fs::path idx_file(const fs::path& folder, const std::string& name) {
-  for (const fs::path& path : {folder / name, folder / (name + ".gz")}) {
-    if (fs::exists(path)) return path;
-  }
-  return {};
+std::vector<std::string> class_names(const std::string& name) {
+  if (name == "mnist") return {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  return {"T-shirt", "trousers", "pullover", "dress", "coat",
+          "sandal",  "shirt",    "sneaker",  "bag",   "ankle boot"};
+}
+
+[[noreturn]] void throw_missing(const std::string& name, const std::string& sought) {
+  const bool comes_along = name == "mnist";
+  throw DataError(concat("data: ", name, " is not in ", sought, ". Say where with --data-dir DIR, ",
+                         comes_along ? "or set SLOPE_DATA (it is in data/ of slope's source tree)."
+                                     : "set SLOPE_DATA, or fetch it: scripts/download-data.sh " +
+                                           name));
+}
+
+// One half of a data set in two IDX files, from `folder`, or from the program itself where that is
+// empty.
+nn::Dataset idx_part(const fs::path& folder, const std::string& name, const std::string& prefix,
+                     const std::string& split) {
+  const auto open = [&](const std::string& file) {
+    if (folder.empty()) {
+      const std::string inside = concat(name, "/", file, ".gz");
+      return nn::open_bytes(nn::embedded_file(inside), "(embedded) " + inside);
+    }
+    const fs::path path = idx_file(folder, file);
+    if (path.empty())
+      throw DataError(concat(folder.string(), ": ", file, " (or .gz) is missing."));
+    return nn::open_file(path);
+  };
+  const auto images = open(prefix + kImages), labels = open(prefix + kLabels);
+  nn::Dataset data = nn::read_idx(*images, *labels, 10, name + " " + split);
+  data.class_names = class_names(name);
+  return data;
 }
 
 DataSets load_idx(const std::string& name, const std::string& data_dir) {
   std::string sought;
-  for (const fs::path& root : data_folders(data_dir)) {
-    const fs::path folder = root / name;
-    sought += (sought.empty() ? "" : ", ") + folder.string();
-    const auto part = [&](const char* prefix, const char* split) {
-      const std::string images = concat(prefix, "-images-idx3-ubyte"),
-                        labels = concat(prefix, "-labels-idx1-ubyte");
-      const fs::path image_path = idx_file(folder, images), label_path = idx_file(folder, labels);
-      if (image_path.empty() || label_path.empty()) {
-        throw DataError(concat(folder.string(), ": ", image_path.empty() ? images : labels,
-                               " (or .gz) is missing."));
-      }
-      return nn::read_idx(image_path, label_path, 10, name + " " + split);
-    };
-    if (fs::is_directory(folder)) return {part("train", "train"), part("t10k", "test")};
+  const fs::path folder = find_data(name, data_dir, &sought);
+  if (folder.empty() && nn::embedded_file(concat(name, "/train", kImages, ".gz")).empty())
+    throw_missing(name, sought);
+  return {idx_part(folder, name, "train", "train"), idx_part(folder, name, "t10k", "test")};
+}
+
+DataSets load_cifar10(const std::string& data_dir) {
+  std::string sought;
+  const fs::path place = find_data("cifar10", data_dir, &sought);
+  if (place.empty()) throw_missing("cifar10", sought);
+  auto [train, test] = nn::read_cifar10(place);
+  return {std::move(train), std::move(test)};
+}
+
+// What a data set may be called inside a data folder, as a folder or as an archive.
+std::vector<std::string> places(const std::string& name) {
+  if (name != "cifar10") return {name};
+  std::vector<std::string> list = {"cifar10", "cifar-10-batches-bin"};
+  for (const char* end : {".tar", ".tar.gz", ".tar.xz"}) {
+    list.push_back(std::string("cifar-10-binary") + end);
+    list.push_back(std::string("cifar10") + end);
   }
-  throw DataError(concat("data: ", name, " is not in ", sought,
-                         ". Say where with --data-dir DIR (files in DIR/", name,
-                         "/), or set SLOPE_DATA."));
+  return list;
 }
 
 }  // namespace
@@ -56,9 +92,17 @@ const std::vector<DataDescription>& data_list() {
   static const std::vector<DataDescription> list = {
       {"mnist", "handwritten digits: 60,000 + 10,000 images of 28x28, 10 classes", ""},
       {"fashion-mnist", "clothes, in the same format", ""},
+      {"cifar10", "photographs: 50,000 + 10,000 colour images of 32x32, 10 classes", ""},
       {"spheres", "points on three concentric shells, 2 classes; generated",
        "dim=2,train=2000,test=1000"}};
   return list;
+}
+
+fs::path idx_file(const fs::path& folder, const std::string& name) {
+  for (const fs::path& path : {folder / name, folder / (name + ".gz")}) {
+    if (fs::exists(path)) return path;
+  }
+  return {};
 }
 
 std::vector<fs::path> data_folders(const std::string& data_dir) {
@@ -71,7 +115,19 @@ std::vector<fs::path> data_folders(const std::string& data_dir) {
     folders.push_back((program.parent_path() / "../data").lexically_normal());
     folders.push_back((program.parent_path() / "../share/slope").lexically_normal());
   }
+  folders.emplace_back("/usr/share/datasets");  // Debian's dataset-fashion-mnist
   return folders;
+}
+
+fs::path find_data(const std::string& name, const std::string& data_dir, std::string* sought) {
+  for (const fs::path& folder : data_folders(data_dir)) {
+    std::error_code error;
+    for (const std::string& place : places(name)) {
+      if (fs::exists(folder / place, error)) return folder / place;
+    }
+    if (sought) *sought += (sought->empty() ? "" : ", ") + (folder / name).string();
+  }
+  return {};
 }
 
 bool is_image_data(const std::string& word) { return !word.starts_with("spheres"); }
@@ -79,26 +135,28 @@ bool is_image_data(const std::string& word) { return !word.starts_with("spheres"
 DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed) {
   Word parsed("data", word);
   const std::string& name = parsed.name();
-  DataSets sets;
   if (name == "mnist" || name == "fashion-mnist") {
     parsed.expect_empty("");
-    sets = load_idx(name, data_dir);
-  } else if (name == "spheres") {
+    return load_idx(name, data_dir);
+  }
+  if (name == "cifar10") {
+    parsed.expect_empty("");
+    return load_cifar10(data_dir);
+  }
+  if (name == "spheres") {
     const auto take = [&](const char* key, const char* standard) {
       return whole_number(word, parsed.take(key).value_or(standard));
     };
     const int64_t dim = take("dim", "2"), train = take("train", "2000"),
                   test = take("test", "1000");
     parsed.expect_empty("dim, train, test");
-    sets = {nn::spheres({.dim = dim, .size = train, .seed = seed}),
+    return {nn::spheres({.dim = dim, .size = train, .seed = seed}),
             nn::spheres({.dim = dim, .size = test, .seed = seed, .test = true})};
-  } else {
-    std::vector<std::string> names;
-    for (const DataDescription& d : data_list()) names.push_back(d.name);
-    throw ValueError(concat("data: there is no data set ", name, ". Did you mean ",
-                            nearest(name, names), "? All of them: slope info data."));
   }
-  return sets;
+  std::vector<std::string> names;
+  for (const DataDescription& d : data_list()) names.push_back(d.name);
+  throw ValueError(concat("data: there is no data set ", name, ". Did you mean ",
+                          nearest(name, names), "? All of them: slope info data."));
 }
 
 }  // namespace slope::program

@@ -1,4 +1,5 @@
-// Data sets by their word: mnist, fashion-mnist, spheres,dim=2.
+// Data sets by their word: mnist, fashion-mnist, cifar10, spheres,dim=2 and so on; and where their
+// files are.
 #pragma once
 
 #include <filesystem>
@@ -25,7 +26,16 @@ DataSets load_data(const std::string& word, const std::string& data_dir, uint64_
 bool is_image_data(const std::string& word);
 
 // Where data is sought. A place that was named is the only one: data_dir, else SLOPE_DATA; where
-// neither is set, ../data beside the program, then ../share/slope.
+// neither is set, ../data beside the program, then ../share/slope, then where Debian's packages put
+// it.
 std::vector<std::filesystem::path> data_folders(const std::string& data_dir);
+
+// Where the files of a data set (mnist, fashion-mnist, cifar10) are: a folder, or an archive of
+// cifar10. Empty when there are none; the places looked at in `sought`, where that is given.
+std::filesystem::path find_data(const std::string& name, const std::string& data_dir,
+                                std::string* sought = nullptr);
+
+// The path of an IDX file, plain or .gz, in a folder; empty when it is not there.
+std::filesystem::path idx_file(const std::filesystem::path& folder, const std::string& name);
 
 }  // namespace slope::program

@@ -4,10 +4,13 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/random.h"
+
 namespace slope::nn {
 namespace {
 
 constexpr uint32_t kTrainStream = 0x51, kTestStream = 0x52;
+constexpr int64_t kMostValues = int64_t{1} << 28;  // 1 GiB of points
 
 struct Shell {
   double low, high;
@@ -25,6 +28,10 @@ Dataset spheres(const SpheresOptions& options) {
   if (options.size < 4 || options.size % 4 != 0) {
     throw ValueError(concat("spheres: the number of points must be a positive multiple of 4, got ",
                             options.size, "."));
+  }
+  if (options.dim > kMostValues || options.size > kMostValues / options.dim) {
+    throw ValueError(concat("spheres: ", options.size, " points of ", options.dim,
+                            " coordinates are more than the ", kMostValues, " values allowed."));
   }
   Dataset data{.name = concat("spheres,dim=", options.dim, options.test ? " test" : " train"),
                .sample = {options.dim},

@@ -89,7 +89,7 @@ TEST_CASE("idx: bad files") {
   CHECK(refusal(kImages, kImages) ==
         "labels: not an IDX file of labels: magic number 2051 at offset 0, expected 2049.");
   CHECK(refusal(kImages + "x", kLabels) ==
-        "images: the header at offset 4 promises 12 bytes of data, the file has 13.");
+        "images: the header at offset 4 promises 12 bytes of data, the file has more.");
   CHECK(refusal(kImages.substr(0, 20), kLabels) ==
         "images: the header at offset 4 promises 12 bytes of data, the file has 4.");
   CHECK(refusal(idx(0x803, {0xffffffff, 0xffffffff, 0xffffffff}, kValues), kLabels) ==
@@ -143,14 +143,17 @@ TEST_CASE("idx: a damaged packed file is an error that says so") {
 
 TEST_CASE("idx: files that are missing, folders, and files that unpack to too much") {
   const ScratchFolder folder;
-  CHECK(message_of<DataError>([&] { read_file(folder / "missing.gz", 10); }) ==
-        (folder / "missing.gz").string() + ": cannot be opened: No such file or directory.");
+  CHECK(message_of<DataError>([&] { read_idx(folder / "missing.gz", folder / "x", 3, ""); })
+            .ends_with("missing.gz: cannot be opened: No such file or directory."));
   std::filesystem::create_directory(folder / "sub");
+  write_bytes(folder / "labels", kLabels);
   CHECK(message_of<DataError>([&] {
-          read_file(folder / "sub", 10);
-        }).starts_with((folder / "sub").string() + ": "));
-  write_bytes(folder / "bomb.gz", packed(std::string(5'000'000, 'x')));
-  CHECK(message_of<DataError>([&] { read_file(folder / "bomb.gz", 1'000'000); }) ==
-        (folder / "bomb.gz").string() + ": unpacks to more than 1000000 bytes.");
-  CHECK(read_file(folder / "bomb.gz", 5'000'000).size() == 5'000'000);
+          read_idx(folder / "sub", folder / "labels", 3, "");
+        }) == (folder / "sub").string() + ": cannot be read: Is a directory.");
+  // What the header does not promise is not even unpacked.
+  write_bytes(folder / "bomb.gz", packed(kImages + std::string(5'000'000, 'x')));
+  CHECK(contains(message_of<DataError>([&] {
+                   read_idx(folder / "bomb.gz", folder / "labels", 3, "");
+                 }),
+                 "promises 12 bytes of data, the file has more."));
 }
