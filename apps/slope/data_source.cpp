@@ -7,7 +7,10 @@
 #include "nn/data/cifar.h"
 #include "nn/data/embedded.h"
 #include "nn/data/idx.h"
+#include "nn/data/image_folder.h"
+#include "nn/data/minima.h"
 #include "nn/data/spheres.h"
+#include "ode/number_text.h"
 
 namespace slope::program {
 namespace {
@@ -17,12 +20,17 @@ namespace fs = std::filesystem;
 constexpr const char* kImages = "-images-idx3-ubyte";
 constexpr const char* kLabels = "-labels-idx1-ubyte";
 
+constexpr int64_t kLargestNumber = int64_t{1} << 40;
+
 int64_t whole_number(const std::string& word, const std::string& text) {
   char* end = nullptr;
   const long long value = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end || value < 1)
-    throw ValueError(concat("data: ", word, ": \"", text, "\" is not a positive number."));
+  if (text.empty() || *end || value < 1 || value > kLargestNumber)
+    throw ValueError(concat("data: ", word, ": \"", text, "\" is not a positive whole number."));
   return value;
+}
+int64_t take_number(Word& word, const char* option, const char* standard) {
+  return whole_number(word.text(), word.take(option).value_or(standard));
 }
 
 std::vector<std::string> class_names(const std::string& name) {
@@ -34,9 +42,9 @@ std::vector<std::string> class_names(const std::string& name) {
 [[noreturn]] void throw_missing(const std::string& name, const std::string& sought) {
   const bool comes_along = name == "mnist";
   throw DataError(concat("data: ", name, " is not in ", sought, ". Say where with --data-dir DIR, ",
-                         comes_along ? "or set SLOPE_DATA (it is in data/ of slope's source tree)."
-                                     : "set SLOPE_DATA, or fetch it: scripts/download-data.sh " +
-                                           name));
+                         comes_along
+                             ? "or set SLOPE_DATA (it is in data/ of slope's source tree)."
+                             : "set SLOPE_DATA, or fetch it: scripts/download-data.sh " + name));
 }
 
 // One half of a data set in two IDX files, from `folder`, or from the program itself where that is
@@ -49,8 +57,7 @@ nn::Dataset idx_part(const fs::path& folder, const std::string& name, const std:
       return nn::open_bytes(nn::embedded_file(inside), "(embedded) " + inside);
     }
     const fs::path path = idx_file(folder, file);
-    if (path.empty())
-      throw DataError(concat(folder.string(), ": ", file, " (or .gz) is missing."));
+    if (path.empty()) throw DataError(concat(folder.string(), ": ", file, " (or .gz) is missing."));
     return nn::open_file(path);
   };
   const auto images = open(prefix + kImages), labels = open(prefix + kLabels);
@@ -75,6 +82,51 @@ DataSets load_cifar10(const std::string& data_dir) {
   return {std::move(train), std::move(test)};
 }
 
+// size=32 or size=32x48 (rows x columns).
+void take_size(Word& word, nn::ImageFolderOptions* options) {
+  const auto size = word.take("size");
+  if (!size) return;
+  const size_t x = size->find('x');
+  options->height = whole_number(word.text(), size->substr(0, x));
+  options->width =
+      x == std::string::npos ? options->height : whole_number(word.text(), size->substr(x + 1));
+}
+
+DataSets load_folder(Word& word, const std::string& data_dir, uint64_t seed) {
+  nn::ImageFolderOptions options;
+  take_size(word, &options);
+  options.channels = take_number(word, "channels", "3");
+  const auto path = word.take("path");
+  const std::string share_text = word.take("test").value_or("1/5");
+  word.expect_empty("path, size, channels, test");
+  const std::optional<double> share = ode::parse_number(share_text);
+  if (!share) throw ValueError(concat("data: ", word.text(), ": test is not a number."));
+  fs::path folder = path.value_or(data_dir);
+  if (folder.empty())
+    throw ValueError("data: folder: which one? Say folder,path=DIR (or --data-dir DIR).");
+  for (const fs::path& root : data_folders(data_dir)) {
+    if (path && !fs::is_directory(folder) && fs::is_directory(root / *path)) folder = root / *path;
+  }
+  if (!fs::is_directory(folder))
+    throw DataError(concat("data: ", folder.string(), ": there is no such folder."));
+  if (!fs::is_directory(folder / "train") || !fs::is_directory(folder / "test")) {
+    nn::Dataset train = nn::read_image_folder(folder, options, "folder train");
+    nn::Dataset test = train.hold_out(*share, seed);
+    test.name = "folder test";
+    return {std::move(train), std::move(test)};
+  }
+  nn::Dataset train = nn::read_image_folder(folder / "train", options, "folder train");
+  nn::Dataset test = nn::read_image_folder(folder / "test", options, "folder test");
+  if (train.class_names != test.class_names || train.sample != test.sample) {
+    throw DataError(concat("data: ", folder.string(), ": train and test differ: ", train.classes,
+                           " classes of pictures ", train.sample, " and ", test.classes, " of ",
+                           test.sample,
+                           ", or other names of sub-folders. Both need the same "
+                           "sub-folders; size=HxW makes the sizes equal."));
+  }
+  return {std::move(train), std::move(test)};
+}
+
 // What a data set may be called inside a data folder, as a folder or as an archive.
 std::vector<std::string> places(const std::string& name) {
   if (name != "cifar10") return {name};
@@ -93,6 +145,10 @@ const std::vector<DataDescription>& data_list() {
       {"mnist", "handwritten digits: 60,000 + 10,000 images of 28x28, 10 classes", ""},
       {"fashion-mnist", "clothes, in the same format", ""},
       {"cifar10", "photographs: 50,000 + 10,000 colour images of 32x32, 10 classes", ""},
+      {"folder", "your own pictures: a sub-folder per class, perhaps inside train/ and test/",
+       "path=DIR,size=H[xW],channels=3,test=1/5"},
+      {"minima", "a ball among three valleys, where does it come to rest? 3 classes; generated",
+       "train=2000,test=1000"},
       {"spheres", "points on three concentric shells, 2 classes; generated",
        "dim=2,train=2000,test=1000"}};
   return list;
@@ -130,7 +186,9 @@ fs::path find_data(const std::string& name, const std::string& data_dir, std::st
   return {};
 }
 
-bool is_image_data(const std::string& word) { return !word.starts_with("spheres"); }
+bool is_image_data(const std::string& word) {
+  return !word.starts_with("spheres") && !word.starts_with("minima");
+}
 
 DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed) {
   Word parsed("data", word);
@@ -144,15 +202,21 @@ DataSets load_data(const std::string& word, const std::string& data_dir, uint64_
     return load_cifar10(data_dir);
   }
   if (name == "spheres") {
-    const auto take = [&](const char* key, const char* standard) {
-      return whole_number(word, parsed.take(key).value_or(standard));
-    };
-    const int64_t dim = take("dim", "2"), train = take("train", "2000"),
-                  test = take("test", "1000");
+    const int64_t dim = take_number(parsed, "dim", "2"),
+                  train = take_number(parsed, "train", "2000"),
+                  test = take_number(parsed, "test", "1000");
     parsed.expect_empty("dim, train, test");
     return {nn::spheres({.dim = dim, .size = train, .seed = seed}),
             nn::spheres({.dim = dim, .size = test, .seed = seed, .test = true})};
   }
+  if (name == "minima") {
+    const int64_t train = take_number(parsed, "train", "2000"),
+                  test = take_number(parsed, "test", "1000");
+    parsed.expect_empty("train, test");
+    return {nn::minima({.size = train, .seed = seed}),
+            nn::minima({.size = test, .seed = seed, .test = true})};
+  }
+  if (name == "folder") return load_folder(parsed, data_dir, seed);
   std::vector<std::string> names;
   for (const DataDescription& d : data_list()) names.push_back(d.name);
   throw ValueError(concat("data: there is no data set ", name, ". Did you mean ",

@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "apps/models/classifier.h"
-#include "nn/data/dataset.h"
+#include "nn/data/loader.h"
 #include "nn/train.h"
 
 namespace slope::program {

@@ -4,7 +4,7 @@
 #include "apps/problems/problem.h"
 #include "apps/slope/attack_word.h"
 #include "apps/slope/commands.h"
-#include "apps/slope/data_source.h"
+#include "apps/slope/info_data.h"
 #include "apps/slope/output.h"
 #include "apps/slope/run_folder.h"
 #include "backends/backends.h"
@@ -138,18 +138,8 @@ Answer attacks() {
 }
 
 Answer data(const Settings& settings) {
-  Answer answer{{{"data", Json::array()}}, {{"data", "what", "found in"}}, {}};
-  for (const DataDescription& d : data_list()) {
-    std::string found = is_image_data(d.name) ? "" : "(generated)";
-    for (const auto& folder : data_folders(settings.data_dir)) {
-      if (found.empty() && std::filesystem::is_directory(folder / d.name))
-        found = (folder / d.name).string();
-    }
-    answer.json["data"].push_back(
-        {{"name", d.name}, {"what", d.what}, {"options", d.options}, {"found", found}});
-    answer.rows.push_back(
-        {d.name + (d.options.empty() ? "" : "," + d.options), d.what, found.empty() ? "-" : found});
-  }
+  Answer answer{.json = data_facts(settings), .rows = {}, .text = {}};
+  answer.text = data_text(answer.json);
   return answer;
 }
 
@@ -242,7 +232,22 @@ Answer run_folder(const std::string& folder, const Settings& settings) {
   return answer;
 }
 
-int run(const std::string& topic, const Settings& settings) {
+// The contact sheet that `info data` can write.
+struct SheetOptions {
+  std::string file, data, augment;
+};
+
+int run(const std::string& topic, const SheetOptions& sheet, const Settings& settings) {
+  if (topic != "data" && !(sheet.file + sheet.data + sheet.augment).empty())
+    throw ValueError("info: --sheet, --data and --augment belong to slope info data.");
+  if (!sheet.file.empty()) {
+    write_sheet(sheet.file, sheet.data, sheet.augment, settings);
+    if (settings.json)
+      print_json({{"sheet", sheet.file}});
+    else
+      print(concat("written: ", sheet.file, "\n"));
+    return 0;
+  }
   const std::vector<std::string> topics{"methods", "models",  "problems", "attacks",
                                         "data",    "devices", "ops"};
   Answer answer;
@@ -282,6 +287,7 @@ int run(const std::string& topic, const Settings& settings) {
 
 Command info_command(CLI::App& program, Settings& settings) {
   auto topic = std::make_shared<std::string>();
+  auto sheet = std::make_shared<SheetOptions>();
   CLI::App* app = program.add_subcommand("info",
                                          "What there is: methods, models, problems, attacks, "
                                          "data, devices, ops; or about a RUN or FILE.safetensors");
@@ -291,7 +297,12 @@ Command info_command(CLI::App& program, Settings& settings) {
             "methods, models, problems, attacks, data, devices, ops, a run folder, or a "
             ".safetensors file")
       ->required();
-  return {app, options, [topic, &settings] { return run(*topic, settings); }};
+  options->add("--sheet", sheet->file,
+               "info data: write a PNG with pictures before and after each augmentation");
+  options->add("--data", sheet->data, "--sheet: whose pictures; default: cifar10 or mnist");
+  options->add("--augment", sheet->augment,
+               "--sheet: its rows, separated by +; default: every kind");
+  return {app, options, [topic, sheet, &settings] { return run(*topic, *sheet, settings); }};
 }
 
 }  // namespace slope::program

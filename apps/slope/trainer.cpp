@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "apps/slope/augment_word.h"
 #include "apps/slope/output.h"
 #include "core/storage.h"
 #include "ode/solver_word.h"
@@ -27,6 +28,7 @@ void each_field(Position& p, F f) {
   f("seen", p.seen), f("seconds", p.seconds), f("examples", p.examples),
       f("train-loss", p.train_loss);
   f("test-accuracy", p.test_accuracy), f("best-accuracy", p.best_accuracy);
+  f("validation-accuracy", p.validation_accuracy), f("best-validation", p.best_validation);
   f("nfe-forward", p.nfe_forward), f("nfe-backward", p.nfe_backward);
 }
 
@@ -44,13 +46,14 @@ bool read_number(const std::string& text, T& value) {
 
 constexpr const char* kMetricsHeader =
     "epoch,step,seconds,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"
-    "nfe_forward,nfe_backward\n";
+    "nfe_forward,nfe_backward";
+constexpr const char* kValidationColumns = ",validation_loss,validation_accuracy";
 
 // Writes the header of metrics.csv and, of what is there already, the epochs that the checkpoint
 // has finished. Others come again. A checkpoint may hold all steps of an epoch and yet stand before
 // its end, so epochs count, not steps; a line without its end was cut off while it was written.
-void start_metrics(const std::filesystem::path& path, int64_t finished_epochs) {
-  std::string kept = kMetricsHeader;
+void start_metrics(const std::filesystem::path& path, bool validation, int64_t finished_epochs) {
+  std::string kept = concat(kMetricsHeader, validation ? kValidationColumns : "", "\n");
   std::ifstream in(path);
   for (std::string line; std::getline(in, line) && !in.eof();) {
     const int64_t epoch = std::atoll(line.c_str());  // 0: the header
@@ -79,6 +82,7 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
       data_(std::move(data)),
       model_(new_model(options, settings, data_.train)) {
   if (options.limit > 0) data_.train = data_.train.first(options.limit);
+  if (options.validation > 0) validation_ = data_.train.hold_out(options.validation, settings.seed);
   optimizer_ =
       nn::make_optimizer(options.optimizer, model_->named_parameters(),
                          {.weight_decay = options.weight_decay, .momentum = options.momentum > 0});
@@ -96,7 +100,8 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
       *optimizer_, step);
   evaluator_ = std::make_unique<Evaluator>(*model_, solve_.solver, solve_.steps);
   loader_ = std::make_unique<nn::Loader>(data_.train, options.batch, true, settings.seed,
-                                         settings.value_dtype());
+                                         settings.value_dtype(), default_device(),
+                                         nn::Augmenter(parse_augment(options.augment)));
   if (resume) {
     std::vector<nn::NamedTensor> all = model_tensors(*model_);
     for (const nn::NamedTensor& s : optimizer_->state())
@@ -155,8 +160,10 @@ std::string Trainer::status_line(double rate) const {
 bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
   loader_->start(at_.epoch, at_.batch);
   nn::Batch batch;
-  while (at_.step < total_steps() && loader_->next(&batch)) {
+  while (at_.step < total_steps()) {
     const double start = now();
+    if (!loader_->next(&batch)) break;
+    loading_ += now() - start;
     const nn::ScheduleValues values = schedule_->at(at_.step, total_steps());
     Tensors keys;
     for (int64_t i = 0; i < model_->key_count(); ++i) {
@@ -204,16 +211,26 @@ void Trainer::end_epoch() {
     }
   }
   at_.test_accuracy = test.value();
-  const bool best = test.value() > at_.best_accuracy;
+  bool best = test.value() > at_.best_accuracy;
   at_.best_accuracy = std::max(at_.best_accuracy, test.value());
+  std::string columns, words;  // of the validation set
+  if (validation_.size() > 0) {
+    const Accuracy held_out = (*evaluator_)(validation_, kEvaluationBatch, settings_.value_dtype());
+    at_.validation_accuracy = held_out.value();
+    best = held_out.value() > at_.best_validation;
+    at_.best_validation = std::max(at_.best_validation, held_out.value());
+    columns = formatted(",%.9g,%.9g", held_out.loss, held_out.value());
+    words = formatted("  validation accuracy %.4f", held_out.value());
+  }
   const double rate = schedule_->at(at_.step - 1, total_steps()).rate;
   const std::filesystem::path metrics = folder_ / "metrics.csv";
   std::ofstream out(metrics, std::ios::app);
-  out << formatted("%lld,%lld,%.3f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g\n",
+  out << formatted("%lld,%lld,%.3f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g",
                    static_cast<long long>(at_.epoch + 1), static_cast<long long>(at_.step),
                    at_.seconds, rate, at_.train_loss, train_accuracy,
                    std::isnan(test.loss) ? std::fabs(test.loss) : test.loss, test.value(),
-                   at_.nfe_forward, at_.nfe_backward);
+                   at_.nfe_forward, at_.nfe_backward)
+      << columns << "\n";
   out.close();
   if (!out) throw DataError(metrics.string() + ": cannot be written.");
 
@@ -223,11 +240,12 @@ void Trainer::end_epoch() {
   if (at_.seconds >= next_line_ || last) {
     next_line_ = at_.seconds + 1;
     progress_->line(formatted(
-        "epoch %lld  step %lld  train loss %.4f  accuracy %.4f  test accuracy %.4f (best %.4f)  "
+        "epoch %lld  step %lld  train loss %.4f  accuracy %.4f%s  test accuracy %.4f (best %.4f)  "
         "NFE %.4g/%.4g  %.0f/s  %s",
         static_cast<long long>(at_.epoch), static_cast<long long>(at_.step), at_.train_loss,
-        train_accuracy, at_.test_accuracy, at_.best_accuracy, at_.nfe_forward, at_.nfe_backward,
-        static_cast<double>(at_.examples) / at_.seconds, duration_text(at_.seconds).c_str()));
+        train_accuracy, words.c_str(), at_.test_accuracy, at_.best_accuracy, at_.nfe_forward,
+        at_.nfe_backward, static_cast<double>(at_.examples) / at_.seconds,
+        duration_text(at_.seconds).c_str()));
   }
   at_.batch = at_.correct = at_.seen = 0;
   at_.loss_sum = 0;
@@ -263,8 +281,9 @@ void Trainer::save(const std::string& name) {
 
 bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_atomic_t& stop) {
   folder_ = folder;
+  resumed_seconds_ = at_.seconds;
   progress_ = std::make_unique<Progress>(settings_.quiet, (folder / "log.txt").string());
-  start_metrics(folder / "metrics.csv", at_.epoch);
+  start_metrics(folder / "metrics.csv", validation_.size() > 0, at_.epoch);
   progress_->line(formatted(
       "%s: %lld parameters, %s, %lld training and %lld test samples, %lld steps, solver %s",
       model_->word().c_str(), static_cast<long long>(model_->parameter_count()),
@@ -280,27 +299,32 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
   }
   const MemoryStatistics memory = memory_statistics(default_device());
   progress_->line(formatted(
-      "memory: %.0f MB in plans, %.0f MB besides at the peak; %lld device allocations in plans",
+      "memory: %.0f MB in plans, %.0f MB besides at the peak; %lld device allocations in plans; "
+      "waiting for batches: %.2f %% of the time",
       static_cast<double>(train_step_->plan_bytes()) / 1e6,
       static_cast<double>(memory.peak_bytes) / 1e6,
-      static_cast<long long>(train_step_->plan_allocations())));
+      static_cast<long long>(train_step_->plan_allocations()),
+      100 * loading_ / std::fmax(at_.seconds - resumed_seconds_, 1e-9)));
   return true;
 }
 
 nlohmann::ordered_json Trainer::result() const {
-  return {{"run", folder_.string()},
-          {"model", model_->word()},
-          {"parameters", model_->parameter_count()},
-          {"epochs", at_.epoch},
-          {"test_accuracy", at_.test_accuracy},
-          {"best_accuracy", at_.best_accuracy},
-          {"train_loss", at_.train_loss},
-          {"nfe_forward", at_.nfe_forward},
-          {"nfe_backward", at_.nfe_backward},
-          {"seconds", at_.seconds},
-          {"examples_per_second",
-           at_.seconds > 0 ? static_cast<double>(at_.examples) / at_.seconds : 0.0},
-          {"warnings", warnings_}};
+  nlohmann::ordered_json result{
+      {"run", folder_.string()},
+      {"model", model_->word()},
+      {"parameters", model_->parameter_count()},
+      {"epochs", at_.epoch},
+      {"test_accuracy", at_.test_accuracy},
+      {"best_accuracy", at_.best_accuracy},
+      {"train_loss", at_.train_loss},
+      {"nfe_forward", at_.nfe_forward},
+      {"nfe_backward", at_.nfe_backward},
+      {"seconds", at_.seconds},
+      {"examples_per_second",
+       at_.seconds > 0 ? static_cast<double>(at_.examples) / at_.seconds : 0.0},
+      {"warnings", warnings_}};
+  if (validation_.size() > 0) result["validation_accuracy"] = at_.validation_accuracy;
+  return result;
 }
 
 }  // namespace slope::program

@@ -23,7 +23,9 @@ struct Position {
   int64_t examples = 0;   // of the whole run
   double train_loss = 0;  // mean of the last finished epoch
   double test_accuracy = 0;
-  double best_accuracy = 0;
+  double best_accuracy = 0;  // on the test set
+  double validation_accuracy = 0;
+  double best_validation = 0;
   double nfe_forward = 0;
   double nfe_backward = 0;
 };
@@ -56,6 +58,7 @@ class Trainer {
   Settings settings_;
   std::filesystem::path folder_;
   DataSets data_;
+  nn::Dataset validation_;  // held out of data_.train; empty without --validation
   std::unique_ptr<models::Classifier> model_;
   std::unique_ptr<nn::Optimizer> optimizer_;
   std::unique_ptr<nn::Schedule> schedule_;
@@ -67,7 +70,9 @@ class Trainer {
   std::unique_ptr<Progress> progress_;  // while it runs
   Position at_;
   std::vector<std::string> warnings_;
-  double next_line_ = 0;  // seconds of training before the next line of an epoch
+  double loading_ = 0;          // seconds spent waiting for batches since this program started
+  double resumed_seconds_ = 0;  // of training before that
+  double next_line_ = 0;        // seconds of training before the next line of an epoch
 };
 
 }  // namespace slope::program

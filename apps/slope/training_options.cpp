@@ -51,6 +51,13 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--checkpoint-every", v.checkpoint_every,
               "Steps between checkpoints; 0: one per epoch", not_negative());
   options.add("--limit", v.limit, "Train on the first N samples; 0: all", not_negative());
+  options.add("--validation", v.validation,
+              "Share of the training samples held out, drawn by the seed; the best epoch is then "
+              "chosen by them, not by the test set",
+              from_0_to_1());
+  options.add("--augment", v.augment,
+              "Random changes of training pictures, in order: NAME[,option=value],NAME.. "
+              "(slope info data), as in crop,padding=4,flip");
 }
 
 std::string to_toml(const TrainingOptions& v, const Settings& s) {
@@ -76,6 +83,8 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("clip-norm", v.clip_norm);
   line("checkpoint-every", v.checkpoint_every);
   line("limit", v.limit);
+  line("validation", v.validation);
+  line("augment", v.augment);
   line("seed", static_cast<int64_t>(s.seed));
   line("dtype", s.dtype);
   return out.str();

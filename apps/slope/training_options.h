@@ -26,6 +26,8 @@ struct TrainingOptions {
   double clip_norm = 0;          // 0: no clipping
   int64_t checkpoint_every = 0;  // steps between checkpoints; 0: once per epoch
   int64_t limit = 0;             // first samples of the training set; 0: all
+  double validation = 0;         // share of the training set that is held out
+  std::string augment;           // of the training pictures; "": none
 };
 
 // Registers them all; the same names are the keys of config.toml.

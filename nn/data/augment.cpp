@@ -115,7 +115,8 @@ void change(Picture<T>& p, const RandomRotation& o, Draws& draws) {
         const int64_t cv = v0 + corner / 2, cu = u0 + corner % 2;
         if (!p.inside(cv, cu)) continue;
         const T* pixel = from + (cv * p.width + cu) * p.channels;
-        for (int64_t c = 0; c < p.channels; ++c) to[c] += static_cast<T>(weights[corner]) * pixel[c];
+        for (int64_t c = 0; c < p.channels; ++c)
+          to[c] += static_cast<T>(weights[corner]) * pixel[c];
       }
     }
   }
@@ -127,7 +128,8 @@ T grey(const T* pixel, int64_t channels) {
   return T(0.299) * pixel[0] + T(0.587) * pixel[1] + T(0.114) * pixel[2];
 }
 
-// Turns the colour of an RGB pixel by `turn` of the colour circle; its lightest and darkest values stay.
+// Turns the colour of an RGB pixel by `turn` of the colour circle; its lightest and darkest values
+// stay.
 template <typename T>
 void turn_hue(T* pixel, T turn) {
   const T high = std::max({pixel[0], pixel[1], pixel[2]}),
@@ -184,9 +186,10 @@ void change(Picture<T>& p, const RandomNoise& o, Draws& draws) {
   if (!draws.chance(o.p)) return;
   // Box-Muller: two values from a radius and an angle.
   for (int64_t i = 0; i < p.size(); i += 2) {
-    const float radius = std::sqrt(-2 * std::log(static_cast<float>((draws.word() >> 8) + 1) *
-                                                 0x1p-24f));
-    const float angle = static_cast<float>(draws.word()) * (2 * std::numbers::pi_v<float> * 0x1p-32f);
+    const float radius =
+        std::sqrt(-2 * std::log(static_cast<float>((draws.word() >> 8) + 1) * 0x1p-24f));
+    const float angle =
+        static_cast<float>(draws.word()) * (2 * std::numbers::pi_v<float> * 0x1p-32f);
     const float pair[2] = {radius * std::cos(angle), radius * std::sin(angle)};
     for (int64_t k = 0; k < 2 && i + k < p.size(); ++k) {
       const T v = p.values[i + k] + static_cast<T>(o.sigma) * static_cast<T>(pair[k]);
@@ -213,8 +216,8 @@ void check_probability(const char* name, double p) {
 
 void check_range(const char* name, const char* option, double value, double most) {
   if (!(value >= 0 && value <= most)) {
-    throw ValueError(concat("augment: ", name, ": ", option, " must be from 0 to ", most, ", got ",
-                            value, "."));
+    throw ValueError(
+        concat("augment: ", name, ": ", option, " must be from 0 to ", most, ", got ", value, "."));
   }
 }
 
@@ -245,8 +248,7 @@ Augmenter::Augmenter(std::vector<Augmentation> list) : list_(std::move(list)) {
 }
 
 void Augmenter::check(const Shape& sample, bool pixels) const {
-  const bool picture =
-      pixels && sample.rank() == 3 && (sample[2] == 1 || sample[2] == 3);
+  const bool picture = pixels && sample.rank() == 3 && (sample[2] == 1 || sample[2] == 3);
   for (const Augmentation& a : list_) {
     if (!picture && !std::holds_alternative<RandomNoise>(a)) {
       throw ValueError(concat("augment: only noise fits samples of shape ", sample,

@@ -1,6 +1,6 @@
-// Augmentation: random changes of training pictures that keep their class. What happens to a sample is
-// a function of (seed, epoch, sample number) alone: it depends neither on the batch it is in nor on
-// threads.
+// Augmentation: random changes of training pictures that keep their class. What happens to a sample
+// is a function of (seed, epoch, sample number) alone: it depends neither on the batch it is in nor
+// on threads.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,10 @@ struct RandomFlip {
 struct RandomRotation {
   double degrees = 10;
 };
-// Colours, in this order; results stay in [0, 1]. Brightness multiplies, contrast blends with the mean
-// grey of the picture, saturation with each pixel's own grey (0.299 R + 0.587 G + 0.114 B), each by a
-// factor uniform in [max(0, 1 - x), 1 + x]; hue turns the colour circle by a part of it uniform in
+// Colours, in this order; results stay in [0, 1]. Brightness multiplies, contrast blends with the
+// mean grey of the picture, saturation with each pixel's own grey (0.299 R + 0.587 G + 0.114 B),
+// each by a factor uniform in [max(0, 1 - x), 1 + x]; hue turns the colour circle by a part of it
+// uniform in
 // [-hue, hue]. Grey pictures (C = 1) have brightness and contrast only.
 struct ColorJitter {
   double brightness = 0, contrast = 0, saturation = 0, hue = 0;
@@ -60,11 +61,12 @@ class Augmenter {
 
   bool empty() const { return list_.empty(); }
   // Refuses, with a ValueError, samples that these augmentations cannot change: pictures (pixels,
-  // shape (H, W, C), C 1 or 3) take all of them, but saturation and hue want C = 3; points take noise
-  // only.
+  // shape (H, W, C), C 1 or 3) take all of them, but saturation and hue want C = 3; points take
+  // noise only.
   void check(const Shape& sample, bool pixels) const;
 
-  // Changes one sample in place. values: (H, W, C) in [0, 1], or any shape of points. T: float, double
+  // Changes one sample in place. values: (H, W, C) in [0, 1], or any shape of points. T: float,
+  // double
   template <typename T>
   void apply(T* values, const Shape& sample, bool pixels, const AugmentKey& key) const;
 

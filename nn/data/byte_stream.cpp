@@ -16,8 +16,8 @@ namespace slope::nn {
 namespace {
 
 constexpr size_t kChunk = size_t{1} << 18;
-// Working memory of the xz decoder. Its archives are cut into blocks of up to 192 MiB (xz -9), which
-// threads unpack side by side while their output fits; a dictionary may need 65 MiB.
+// Working memory of the xz decoder. Its archives are cut into blocks of up to 192 MiB (xz -9),
+// which threads unpack side by side while their output fits; a dictionary may need 65 MiB.
 constexpr uint64_t kXzMemory = uint64_t{512} << 20;
 
 // Where packed bytes come from: a file, chunk by chunk, or memory.
@@ -72,8 +72,8 @@ class PlainStream : public ByteStream {
 };
 
 [[noreturn]] void throw_damaged(const ByteStream& stream, const std::string& reason) {
-  throw DataError(concat(stream.name(), ": damaged after ", stream.offset(), " bytes: ", reason,
-                         "."));
+  throw DataError(
+      concat(stream.name(), ": damaged after ", stream.offset(), " bytes: ", reason, "."));
 }
 
 class GzipStream : public ByteStream {

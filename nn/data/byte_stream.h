@@ -18,8 +18,8 @@ class ByteStream {
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
-  // Fills `to`; returns how many bytes there were, fewer than asked for only at the end. Errors, all
-  // DataError with the file and the offset: unreadable, damaged, cut off inside its packing.
+  // Fills `to`; returns how many bytes there were, fewer than asked for only at the end. Errors,
+  // all DataError with the file and the offset: unreadable, damaged, cut off inside its packing.
   size_t read(std::span<uint8_t> to);
   // The next n bytes, or all that are left. Memory grows with what arrives, not with what a header
   // promises.

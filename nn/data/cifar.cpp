@@ -50,8 +50,8 @@ void append(ByteStream& file, Records* to) {
   }
 }
 
-// The six files as they come. Training batches are put in their order; only those that come too early
-// are held back.
+// The six files as they come. Training batches are put in their order; only those that come too
+// early are held back.
 class Collector {
  public:
   explicit Collector(std::string place) : place_(std::move(place)) {}

@@ -21,7 +21,8 @@ Dataset empty_like(const Dataset& data, const std::string& name) {
           .class_names = data.class_names};
 }
 
-// Moves the samples with `taken` to the end of `out`, the others forward. width: values of a sample.
+// Moves the samples with `taken` to the end of `out`, the others forward. width: values of a
+// sample.
 template <typename T>
 void part(std::vector<T>* from, const std::vector<bool>& taken, size_t width, std::vector<T>* out) {
   if (from->empty()) return;

@@ -15,9 +15,9 @@ struct Dataset {
   std::string name;  // "mnist test"
   Shape sample;      // one sample: (H, W, C) or (d)
   int64_t classes = 0;
-  std::vector<uint8_t> pixels;  // (size, sample)
-  std::vector<float> points;    // (size, sample)
-  std::vector<int32_t> labels;  // (size), 0..classes-1
+  std::vector<uint8_t> pixels;                // (size, sample)
+  std::vector<float> points;                  // (size, sample)
+  std::vector<int32_t> labels;                // (size), 0..classes-1
   std::vector<std::string> class_names = {};  // (classes), or none
 
   int64_t size() const { return static_cast<int64_t>(labels.size()); }

@@ -45,8 +45,7 @@ std::vector<uint8_t> read_array(ByteStream& file, size_t rank, std::vector<size_
 
 }  // namespace
 
-Dataset read_idx(ByteStream& images, ByteStream& labels, int64_t classes,
-                 const std::string& name) {
+Dataset read_idx(ByteStream& images, ByteStream& labels, int64_t classes, const std::string& name) {
   std::vector<size_t> image_dims, label_dims;
   Dataset data{
       .name = name, .sample = {}, .classes = classes, .pixels = {}, .points = {}, .labels = {}};

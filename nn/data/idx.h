@@ -6,8 +6,8 @@
 
 namespace slope::nn {
 
-// images: (n, h, w) bytes, labels: (n) bytes in 0..classes-1. Errors, all DataError with the file and
-// the offset: truncated or longer than its header says, another magic number, another number of
+// images: (n, h, w) bytes, labels: (n) bytes in 0..classes-1. Errors, all DataError with the file
+// and the offset: truncated or longer than its header says, another magic number, another number of
 // labels than images, a label out of range.
 Dataset read_idx(ByteStream& images, ByteStream& labels, int64_t classes, const std::string& name);
 // The same from files, packed (.gz, .xz) or not. Missing: DataError.

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <string_view>
 
 #include "core/error.h"
@@ -61,7 +62,8 @@ struct File {
   std::vector<uint8_t> bytes;
 
   bool starts_with(std::string_view magic) const {
-    return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+    return bytes.size() >= magic.size() &&
+           std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
   }
   size_t little_endian(size_t at, size_t count) const {
     size_t value = 0;
@@ -78,8 +80,8 @@ struct File {
   }
 };
 
-// Every chunk is whole and has the right checksum, up to the one that ends the file: stb_image reads
-// over both kinds of damage.
+// Every chunk is whole and has the right checksum, up to the one that ends the file: stb_image
+// reads over both kinds of damage.
 void check_png(const File& file) {
   for (size_t at = 8;;) {
     if (file.bytes.size() < at + 12) file.fail(concat("truncated at offset ", file.bytes.size()));
@@ -113,7 +115,20 @@ void check_bmp(const File& file, int64_t width, int64_t height) {
     file.fail(concat("truncated at offset ", file.bytes.size()));
 }
 void check_pnm(const File& file, int64_t width, int64_t height, int channels) {
-  if (file.bytes.size() < static_cast<size_t>(width * height * channels))
+  // The header: P5 or P6, three numbers, between them blanks and comments, then one blank.
+  size_t at = 2, largest = 0;
+  for (int number = 0; number < 3; ++number) {
+    while (at < file.bytes.size() && !std::isdigit(file.bytes[at])) {
+      if (file.bytes[at] == '#')
+        while (at < file.bytes.size() && file.bytes[at] != '\n') ++at;
+      else
+        ++at;
+    }
+    for (largest = 0; at < file.bytes.size() && std::isdigit(file.bytes[at]); ++at)
+      largest = std::min<size_t>(10 * largest + (file.bytes[at] - '0'), 1 << 20);
+  }
+  const auto values = static_cast<size_t>(width * height * channels);
+  if (file.bytes.size() < at + 1 + values * (largest > 255 ? 2 : 1))
     file.fail(concat("truncated at offset ", file.bytes.size()));
 }
 
@@ -121,7 +136,8 @@ void check_pnm(const File& file, int64_t width, int64_t height, int channels) {
 
 bool has_image_name(const std::filesystem::path& path) {
   std::string end = path.extension().string();
-  std::transform(end.begin(), end.end(), end.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(end.begin(), end.end(), end.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   constexpr std::string_view kEnds[] = {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm"};
   return std::find(std::begin(kEnds), std::end(kEnds), end) != std::end(kEnds);
 }
@@ -152,7 +168,8 @@ Image read_image(const std::filesystem::path& path, int64_t channels) {
   if (bmp) check_bmp(file, width, height);
   if (pnm) check_pnm(file, width, height, file_channels);
 
-  // Four channels of 16 bits, padded to JPEG's blocks, with room for a buffer that grows by doubling.
+  // Four channels of 16 bits, padded to JPEG's blocks, with room for a buffer that grows by
+  // doubling.
   largest_piece = 2 * file.bytes.size() +
                   16 * (static_cast<size_t>(width) + 64) * (static_cast<size_t>(height) + 64);
   const std::unique_ptr<uint8_t, void (*)(void*)> pixels(
@@ -172,8 +189,8 @@ Image read_image(const std::filesystem::path& path, int64_t channels) {
 
 Image resized(const Image& image, int64_t height, int64_t width) {
   if (height < 1 || width < 1 || height > kLongestSide || width > kLongestSide) {
-    throw ValueError(concat("image: cannot be resized to ", height, " x ", width, "; sides are 1 to ",
-                            kLongestSide, "."));
+    throw ValueError(concat("image: cannot be resized to ", height, " x ", width,
+                            "; sides are 1 to ", kLongestSide, "."));
   }
   Image out{.height = height, .width = width, .channels = image.channels, .pixels = {}};
   out.pixels.resize(static_cast<size_t>(height * width * image.channels));
@@ -190,12 +207,13 @@ Image resized(const Image& image, int64_t height, int64_t width) {
 void write_png(const std::filesystem::path& path, const Image& image) {
   std::string bytes;
   const auto append = [](void* to, void* data, int size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
+    static_cast<std::string*>(to)->append(static_cast<const char*>(data),
+                                          static_cast<size_t>(size));
   };
-  const bool done = stbi_write_png_to_func(
-      append, &bytes, static_cast<int>(image.width), static_cast<int>(image.height),
-      static_cast<int>(image.channels), image.pixels.data(),
-      static_cast<int>(image.width * image.channels));
+  const bool done =
+      stbi_write_png_to_func(append, &bytes, static_cast<int>(image.width),
+                             static_cast<int>(image.height), static_cast<int>(image.channels),
+                             image.pixels.data(), static_cast<int>(image.width * image.channels));
   std::ofstream out(path, std::ios::binary);
   out << bytes;
   out.close();

@@ -59,8 +59,8 @@ Dataset read_image_folder(const fs::path& folder, const ImageFolderOptions& opti
         if (!resize) {
           throw DataError(concat(path.string(), ": ", image.height, " x ", image.width,
                                  " pixels, the first picture has ", data.sample[0], " x ",
-                                 data.sample[1], ". Add size=", data.sample[0], "x",
-                                 data.sample[1], " to resize all."));
+                                 data.sample[1], ". Add size=", data.sample[0], "x", data.sample[1],
+                                 " to resize all."));
         }
         image = resized(image, data.sample[0], data.sample[1]);
       }

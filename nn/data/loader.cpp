@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/random.h"
+
 namespace slope::nn {
 namespace {
 

@@ -28,7 +28,7 @@ class Loader {
  private:
   // A batch on the host. Two of them take turns, so an epoch allocates nothing.
   struct Prepared {
-    int64_t count = 0;  // samples
+    int64_t count = 0;       // samples
     std::vector<float> f32;  // (count, sample); one of the two is filled
     std::vector<double> f64;
     std::vector<int32_t> labels;

@@ -10,7 +10,7 @@ namespace {
 constexpr uint32_t kTrainStream = 0x31, kTestStream = 0x32;
 constexpr int64_t kMostSamples = 1 << 22;
 constexpr double kFriction = 0.2, kStep = 0.02;
-constexpr int kMostSteps = 100'000;                             // most need a few hundred
+constexpr int kMostSteps = 100'000;                               // most need a few hundred
 constexpr std::array<double, 2> kBarriers = {-0.32949, 1.15458};  // the maxima between the minima
 
 double potential(double x) {
@@ -31,7 +31,8 @@ State moved(State s, double h, State slope) { return {s.x + h * slope.x, s.v + h
 State classical_step(State s) {
   const State k1 = slope_at(s), k2 = slope_at(moved(s, kStep / 2, k1)),
               k3 = slope_at(moved(s, kStep / 2, k2)), k4 = slope_at(moved(s, kStep, k3));
-  return moved(s, kStep / 6, {k1.x + 2 * k2.x + 2 * k3.x + k4.x, k1.v + 2 * k2.v + 2 * k3.v + k4.v});
+  return moved(s, kStep / 6,
+               {k1.x + 2 * k2.x + 2 * k3.x + k4.x, k1.v + 2 * k2.v + 2 * k3.v + k4.v});
 }
 
 // Friction only takes energy away: once the ball has less than the barriers beside its valley, it

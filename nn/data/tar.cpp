@@ -98,8 +98,8 @@ bool TarReader::read_header(Header* header) {
   if (got == 0 && header->at > 0) return false;  // without the two blocks of zeros: still whole
   if (got < kBlock) {
     throw DataError(concat(archive_.name(), ": ", header->at == 0 ? "not a tar archive: " : "",
-                           "truncated: ", got, " bytes at offset ", header->at, " where a header of ",
-                           kBlock, " belongs."));
+                           "truncated: ", got, " bytes at offset ", header->at,
+                           " where a header of ", kBlock, " belongs."));
   }
   if (std::all_of(block.begin(), block.end(), [](uint8_t b) { return b == 0; })) return false;
 
@@ -107,8 +107,8 @@ bool TarReader::read_header(Header* header) {
   uint64_t stated = 0, sum = 8 * ' ';  // the checksum's own field counts as blanks
   for (size_t i = 0; i < kBlock; ++i) sum += i < 148 || i >= 156 ? block[i] : 0;
   if (!parse_number(field(148, 8), &stated) || stated != sum) {
-    fail(header->at, header->at == 0 ? "its checksum is wrong: not a tar archive"
-                                     : "its checksum is wrong");
+    fail(header->at,
+         header->at == 0 ? "its checksum is wrong: not a tar archive" : "its checksum is wrong");
   }
   if (!parse_number(field(124, 12), &header->size)) fail(header->at, "its size is no sound number");
   header->type = block[156];
@@ -144,8 +144,7 @@ void TarReader::apply_pax(const std::string& records, uint64_t at) {
     const std::string value = equals == std::string::npos ? "" : record.substr(equals + 1);
     if (key == "path") long_path_ = value;
     if (key == "size") {
-      const auto parsed =
-          std::from_chars(value.data(), value.data() + value.size(), pax_size_);
+      const auto parsed = std::from_chars(value.data(), value.data() + value.size(), pax_size_);
       has_pax_size_ = true;
       if (parsed.ec != std::errc() || parsed.ptr != value.data() + value.size() ||
           pax_size_ >= kLargest)

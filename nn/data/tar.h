@@ -1,5 +1,5 @@
-// Tar archives (POSIX ustar and pax, GNU) read as a stream, entry after entry; nothing is unpacked to
-// disk.
+// Tar archives (POSIX ustar and pax, GNU) read as a stream, entry after entry; nothing is unpacked
+// to disk.
 #pragma once
 
 #include <memory>
@@ -13,8 +13,8 @@ class TarReader {
   // archive must outlive the reader.
   explicit TarReader(ByteStream& archive) : archive_(archive) {}
 
-  // The next regular file, or null at the archive's end; what has not been read of the one before is
-  // skipped, and that stream is no longer valid. Folders, links and devices are passed over.
+  // The next regular file, or null at the archive's end; what has not been read of the one before
+  // is skipped, and that stream is no longer valid. Folders, links and devices are passed over.
   // Errors, all DataError with the archive and the offset: not a tar archive, a header whose
   // checksum is wrong, a size that is no number, a path that leads out of the archive (absolute, or
   // with ".." in it), an archive that ends in the middle of an entry.
@@ -34,7 +34,7 @@ class TarReader {
 
   ByteStream& archive_;
   std::string path_;
-  std::string long_path_;    // from a GNU or pax entry, for the entry after it
+  std::string long_path_;  // from a GNU or pax entry, for the entry after it
   bool has_pax_size_ = false;
   uint64_t pax_size_ = 0;
   uint64_t end_ = 0;  // offset of the block after the present entry

@@ -173,7 +173,7 @@ TEST_CASE("info: golden counts, methods that eval takes, files") {
     check_keys(m, {"name", "order", "embedded_order", "stages", "fsal", "adaptive", "implicit",
                    "multistep", "separable", "dense_order", "example"});
   }
-  for (const char* topic : {"attacks", "data", "devices", "ops"})
+  for (const char* topic : {"attacks", "devices", "ops"})
     CHECK(keys(run(here, {"info", topic, "--json"}).json()) == std::vector<std::string>{topic});
   run(here, with(kSpheres, {"--out", "a"})).json();
   check_keys(run(here, {"info", "a", "--json"}).json(), {"run", "model", "parameters", "solver"});

@@ -8,6 +8,7 @@
 #include "core/ops.h"
 #include "core/storage.h"
 #include "nn/checkpoint.h"
+#include "nn/data/loader.h"
 #include "nn/data/spheres.h"
 #include "nn/train.h"
 #include "ode/solver_word.h"

@@ -6,6 +6,7 @@
 #include "autograd/tape.h"
 #include "core/ops.h"
 #include "core/storage.h"
+#include "nn/data/loader.h"
 #include "nn/data/spheres.h"
 #include "nn/linear.h"
 #include "nn/norm.h"

@@ -40,9 +40,10 @@
 
   const m = data.metrics;
   const column = (name) => m.map((row) => [row.epoch, row[name]]);
+  const heldOut = (what) => m[0]["validation_" + what] === undefined ? [] : [{ label: "validation", points: column("validation_" + what) }];
   if (m.length) {
-    lineChart("Loss", "epoch", "cross-entropy", [{ label: "train", points: column("train_loss") }, { label: "test", points: column("test_loss") }]);
-    lineChart("Accuracy", "epoch", "accuracy", [{ label: "train", points: column("train_accuracy") }, { label: "test", points: column("test_accuracy") }], { y: asPercent });
+    lineChart("Loss", "epoch", "cross-entropy", [{ label: "train", points: column("train_loss") }, { label: "test", points: column("test_loss") }, ...heldOut("loss")]);
+    lineChart("Accuracy", "epoch", "accuracy", [{ label: "train", points: column("train_accuracy") }, { label: "test", points: column("test_accuracy") }, ...heldOut("accuracy")], { y: asPercent });
     // What never changes is a figure, not a curve.
     const rate = column("learning_rate"), forward = column("nfe_forward"), backward = column("nfe_backward");
     if (m.length > 2 && !constant(rate)) lineChart("Learning rate", "epoch", "learning rate", [{ label: "rate", points: rate }]);

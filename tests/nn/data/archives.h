@@ -65,8 +65,8 @@ inline std::string octal(size_t n) {
   return text;
 }
 
-inline std::string tar_entry(const std::string& path, const std::string& content,
-                             char type = '0', const std::string& prefix = "") {
+inline std::string tar_entry(const std::string& path, const std::string& content, char type = '0',
+                             const std::string& prefix = "") {
   return tar_header(path, octal(content.size()), type, prefix) + padded(content);
 }
 

@@ -33,9 +33,9 @@ std::string long_text() {
 TEST_CASE("ByteStream: plain, gzip and xz, from a file and from memory, in steps of any size") {
   const ScratchFolder folder;
   const std::string text = long_text();
-  for (const std::string& stored : {text, gzip(text), xz(text), gzip(text.substr(0, 1000)) +
-                                    gzip(text.substr(1000)), xz(text.substr(0, 7)) +
-                                    xz(text.substr(7))}) {
+  for (const std::string& stored :
+       {text, gzip(text), xz(text), gzip(text.substr(0, 1000)) + gzip(text.substr(1000)),
+        xz(text.substr(0, 7)) + xz(text.substr(7))}) {
     write_bytes(folder / "file", stored);
     for (const size_t step : {size_t{511}, size_t{1} << 20}) {
       const auto file = open_file(folder / "file"), memory = open_bytes(stored, "memory");
@@ -67,7 +67,8 @@ TEST_CASE("ByteStream: packed files that are cut off or damaged") {
     for (size_t size = 6; size < whole.size(); ++size) {
       CAPTURE(size);
       CHECK(contains(message_of<DataError>([&] {
-                       text_of(*open_bytes(std::string_view(whole).substr(0, size), "made up"), 999);
+                       text_of(*open_bytes(std::string_view(whole).substr(0, size), "made up"),
+                               999);
                      }),
                      "truncated"));
     }
@@ -84,9 +85,9 @@ TEST_CASE("ByteStream: packed files that are cut off or damaged") {
       }
     }
     CHECK(refused >= static_cast<int>(whole.size()) - 12);
-    CHECK(contains(message_of<DataError>(
-                       [&] { text_of(*open_bytes(whole + "junk", "made up"), 999); }),
-                   "made up: damaged after 3000 bytes: "));
+    CHECK(contains(
+        message_of<DataError>([&] { text_of(*open_bytes(whole + "junk", "made up"), 999); }),
+        "made up: damaged after 3000 bytes: "));
   }
 }
 
@@ -94,6 +95,7 @@ TEST_CASE("ByteStream: files that cannot be read") {
   const ScratchFolder folder;
   CHECK(message_of<DataError>([&] { open_file(folder / "none"); }) ==
         (folder / "none").string() + ": cannot be opened: No such file or directory.");
-  CHECK(message_of<DataError>([&] { open_file(folder / ""); })
-            .ends_with(": cannot be read: Is a directory."));
+  CHECK(message_of<DataError>([&] {
+          open_file(folder / "");
+        }).ends_with(": cannot be read: Is a directory."));
 }

@@ -108,12 +108,14 @@ TEST_CASE("cifar10: bad files") {
   CHECK(refusal(files) == "c.tar: data_batch_4.bin is missing.");
   files = six_files();
   files.push_back(files[1]);
-  CHECK(refusal(files) == "c.tar: data_batch_2.bin comes twice: in cifar/data_batch_2.bin and in "
-                          "cifar/data_batch_2.bin.");
+  CHECK(refusal(files) ==
+        "c.tar: data_batch_2.bin comes twice: in cifar/data_batch_2.bin and in "
+        "cifar/data_batch_2.bin.");
   files = six_files();
   files[5].bytes.pop_back();
-  CHECK(refusal(files) == "c.tar: cifar/test_batch.bin: truncated: the record at offset 6146 has "
-                          "3072 of 3073 bytes.");
+  CHECK(refusal(files) ==
+        "c.tar: cifar/test_batch.bin: truncated: the record at offset 6146 has "
+        "3072 of 3073 bytes.");
   files[5].bytes.clear();
   CHECK(refusal(files) ==
         "c.tar: cifar/test_batch.bin: truncated: the record at offset 0 has 0 of 3073 bytes.");
@@ -124,8 +126,9 @@ TEST_CASE("cifar10: bad files") {
   CHECK(contains(refusal(files), "label 255 at offset 3073"));
 
   const ScratchFolder folder;
-  CHECK(message_of<DataError>([&] { read_cifar10(folder / ""); })
-            .ends_with(": data_batch_1.bin is missing."));
+  CHECK(message_of<DataError>([&] {
+          read_cifar10(folder / "");
+        }).ends_with(": data_batch_1.bin is missing."));
   CHECK(contains(message_of<DataError>([&] { read_cifar10(folder / "none.tar"); }),
                  "cannot be opened"));
   write_bytes(folder / "c.tar.xz", xz("no archive"));

@@ -143,17 +143,16 @@ TEST_CASE("idx: a damaged packed file is an error that says so") {
 
 TEST_CASE("idx: files that are missing, folders, and files that unpack to too much") {
   const ScratchFolder folder;
-  CHECK(message_of<DataError>([&] { read_idx(folder / "missing.gz", folder / "x", 3, ""); })
-            .ends_with("missing.gz: cannot be opened: No such file or directory."));
+  CHECK(message_of<DataError>([&] {
+          read_idx(folder / "missing.gz", folder / "x", 3, "");
+        }).ends_with("missing.gz: cannot be opened: No such file or directory."));
   std::filesystem::create_directory(folder / "sub");
   write_bytes(folder / "labels", kLabels);
-  CHECK(message_of<DataError>([&] {
-          read_idx(folder / "sub", folder / "labels", 3, "");
-        }) == (folder / "sub").string() + ": cannot be read: Is a directory.");
+  CHECK(message_of<DataError>([&] { read_idx(folder / "sub", folder / "labels", 3, ""); }) ==
+        (folder / "sub").string() + ": cannot be read: Is a directory.");
   // What the header does not promise is not even unpacked.
   write_bytes(folder / "bomb.gz", packed(kImages + std::string(5'000'000, 'x')));
-  CHECK(contains(message_of<DataError>([&] {
-                   read_idx(folder / "bomb.gz", folder / "labels", 3, "");
-                 }),
-                 "promises 12 bytes of data, the file has more."));
+  CHECK(contains(
+      message_of<DataError>([&] { read_idx(folder / "bomb.gz", folder / "labels", 3, ""); }),
+      "promises 12 bytes of data, the file has more."));
 }

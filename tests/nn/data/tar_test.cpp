@@ -75,8 +75,9 @@ TEST_CASE("tar: long paths of ustar, GNU and pax, sizes in octal, binary and pax
 }
 
 TEST_CASE("tar: bad archives") {
-  CHECK(refusal("") == "a.tar: not a tar archive: truncated: 0 bytes at offset 0 where a header of "
-                       "512 belongs.");
+  CHECK(refusal("") ==
+        "a.tar: not a tar archive: truncated: 0 bytes at offset 0 where a header of "
+        "512 belongs.");
   CHECK(refusal(std::string(600, 'x')) ==
         "a.tar: tar header at offset 0: its checksum is wrong: not a tar archive.");
   CHECK(refusal(kAbc + std::string(600, 'x')) ==
@@ -86,9 +87,9 @@ TEST_CASE("tar: bad archives") {
   CHECK(refusal(tar_header("b", octal(100)) + "xyz") ==
         "a.tar: truncated at offset 515, 97 bytes before the end of a.tar: b.");
   for (const char* path : {"../b", "a/../../b", "/etc/passwd", "a/.."}) {
-    CHECK(refusal(tar_entry(path, "x") + kTarEnd) ==
-          concat("a.tar: tar header at offset 0: the path \"", path,
-                 "\" leads out of the archive."));
+    CHECK(
+        refusal(tar_entry(path, "x") + kTarEnd) ==
+        concat("a.tar: tar header at offset 0: the path \"", path, "\" leads out of the archive."));
   }
   CHECK(contains(refusal(tar_entry("l", std::string("../b\0", 5), 'L') + kAbc), "../b"));
   CHECK(contains(refusal(tar_entry("", "x")), "leads out"));
@@ -111,8 +112,8 @@ TEST_CASE("tar: cut off or damaged anywhere, an archive gives an error or the ri
     try {
       const std::string text = listing(whole.substr(0, size));
       CAPTURE(size);
-      CHECK((size % 512 == 0 && std::string("long=content of abc;other=").starts_with(
-                                    text.substr(0, text.find(";") + 1))));
+      CHECK((size % 512 == 0 && std::string("long=content of abc;other=")
+                                    .starts_with(text.substr(0, text.find(";") + 1))));
     } catch (const DataError&) {
     }
   }
