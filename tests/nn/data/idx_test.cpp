@@ -3,6 +3,9 @@
 
 #include <zlib.h>
 
+#include <cmath>
+
+#include "nn/data/normalization.h"
 #include "tests/nn/message_of.h"
 #include "tests/nn/scratch_folder.h"
 #include "tests/paths.h"
@@ -77,6 +80,20 @@ TEST_CASE("idx: the digits of this repository") {
   CHECK(data.size() == 10000);
   CHECK(std::vector<int32_t>(data.labels.begin(), data.labels.begin() + 5) ==
         std::vector<int32_t>{7, 2, 1, 0, 4});
+}
+
+TEST_CASE("idx: the training digits have the mean and standard deviation we say") {
+  const std::filesystem::path folder = test::source_dir() + "/data/mnist";
+  const Dataset data = read_idx(folder / "train-images-idx3-ubyte.gz",
+                                folder / "train-labels-idx1-ubyte.gz", 10, "mnist train");
+  REQUIRE(data.size() == 60000);
+  uint64_t sum = 0, squares = 0;
+  for (const uint64_t v : data.pixels) sum += v, squares += v * v;
+  const auto n = static_cast<double>(data.pixels.size());
+  const double mean = static_cast<double>(sum) / n;
+  const double deviation = std::sqrt(static_cast<double>(squares) / n - mean * mean);
+  CHECK(mean / 255 == doctest::Approx(kMnistPixels.mean[0]).epsilon(1e-7));
+  CHECK(deviation / 255 == doctest::Approx(kMnistPixels.std[0]).epsilon(1e-7));
 }
 
 TEST_CASE("idx: bad files") {
