@@ -69,6 +69,9 @@ std::string formatted(const char* format, Parts... parts) {
   return text;
 }
 
+// "nan" without a sign, which means nothing.
+double unsigned_nan(double value) { return std::isnan(value) ? std::fabs(value) : value; }
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -219,7 +222,7 @@ void Trainer::end_epoch() {
     at_.validation_accuracy = held_out.value();
     best = held_out.value() > at_.best_validation;
     at_.best_validation = std::max(at_.best_validation, held_out.value());
-    columns = formatted(",%.9g,%.9g", held_out.loss, held_out.value());
+    columns = formatted(",%.9g,%.9g", unsigned_nan(held_out.loss), held_out.value());
     words = formatted("  validation accuracy %.4f", held_out.value());
   }
   const double rate = schedule_->at(at_.step - 1, total_steps()).rate;
@@ -227,9 +230,8 @@ void Trainer::end_epoch() {
   std::ofstream out(metrics, std::ios::app);
   out << formatted("%lld,%lld,%.3f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g",
                    static_cast<long long>(at_.epoch + 1), static_cast<long long>(at_.step),
-                   at_.seconds, rate, at_.train_loss, train_accuracy,
-                   std::isnan(test.loss) ? std::fabs(test.loss) : test.loss, test.value(),
-                   at_.nfe_forward, at_.nfe_backward)
+                   at_.seconds, rate, at_.train_loss, train_accuracy, unsigned_nan(test.loss),
+                   test.value(), at_.nfe_forward, at_.nfe_backward)
       << columns << "\n";
   out.close();
   if (!out) throw DataError(metrics.string() + ": cannot be written.");
