@@ -200,11 +200,11 @@ size_t ByteStream::read(std::span<uint8_t> to) {
 }
 
 std::vector<uint8_t> ByteStream::read_up_to(size_t n) {
-  constexpr size_t kStep = size_t{1} << 24;
+  constexpr size_t kFirst = size_t{1} << 16, kLargest = size_t{1} << 24;
   std::vector<uint8_t> bytes;
-  bytes.reserve(std::min(n, 4 * kStep));
+  bytes.reserve(std::min(n, 4 * kLargest));  // not touched before it is filled
   while (bytes.size() < n) {
-    const size_t at = bytes.size(), step = std::min(n - at, kStep);
+    const size_t at = bytes.size(), step = std::min(n - at, std::clamp(at, kFirst, kLargest));
     bytes.resize(at + step);
     const size_t got = read(std::span(bytes).subspan(at));
     bytes.resize(at + got);

@@ -71,7 +71,8 @@ Dataset read_idx(ByteStream& images, ByteStream& labels, int64_t classes, const 
 
 Dataset read_idx(const std::filesystem::path& images, const std::filesystem::path& labels,
                  int64_t classes, const std::string& name) {
-  return read_idx(*open_file(images), *open_file(labels), classes, name);
+  const auto image_file = open_file(images), label_file = open_file(labels);
+  return read_idx(*image_file, *label_file, classes, name);
 }
 
 }  // namespace slope::nn

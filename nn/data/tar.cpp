@@ -159,7 +159,13 @@ ByteStream* TarReader::next() {
   for (;;) {
     if (end_ > archive_.offset()) skip(end_ - archive_.offset());
     Header header;
-    if (!read_header(&header)) return nullptr;
+    if (!read_header(&header)) {
+      // The rest is padding, but a packed archive is known to be whole only at its very end.
+      std::vector<uint8_t> rest(size_t{1} << 14);
+      while (archive_.read(rest) > 0) {
+      }
+      return nullptr;
+    }
     switch (header.type) {
       case 'L': {  // GNU: the path of the entry after this one
         const std::string text = read_text(header.size, header.at);

@@ -120,7 +120,7 @@ TEST_CASE("augment: brightness and contrast") {
   CHECK(*factors.begin() < 0.6);
   CHECK(*factors.rbegin() > 1.4);
   for (int64_t i = 0; i < 20; ++i) {
-    const auto out = changed(picture, {2, 3, 1}, {ColorJitter{.contrast = 0.3}}, i);
+    const auto out = changed(picture, {2, 3, 1}, {ColorJitter{.contrast = 0.15}}, i);
     CHECK(mean(out) == doctest::Approx(0.4));  // nothing is clipped
     const double f = (out[5] - out[0]) / 0.8;
     for (size_t j = 0; j < 6; ++j) CHECK(out[j] == doctest::Approx(0.4 + f * (picture[j] - 0.4)));
@@ -229,11 +229,14 @@ TEST_CASE("augment: a function of seed, epoch and sample; steps in the order giv
   CHECK(with({7, 4, 1000}) != first);
   CHECK(with({7, 3, 1001}) != first);
   for (const float v : first) CHECK((v >= 0 && v <= 1));
-  // Black first, then lighter: the square is not black any more.
+  // All black first, then noise: half of it is lighter than black. The other way round it is not.
   const std::vector<double> white(64, 1.0);
-  const auto lit = changed(white, {8, 8, 1}, {Cutout{}, RandomNoise{.sigma = 0.3, .p = 1}}),
-             cut = changed(white, {8, 8, 1}, {RandomNoise{.sigma = 0.3, .p = 1}, Cutout{}});
-  CHECK(std::count(cut.begin(), cut.end(), 0.0) > std::count(lit.begin(), lit.end(), 0.0));
+  const auto lit =
+                 changed(white, {8, 8, 1}, {Cutout{.size = 32}, RandomNoise{.sigma = 0.3, .p = 1}}),
+             cut =
+                 changed(white, {8, 8, 1}, {RandomNoise{.sigma = 0.3, .p = 1}, Cutout{.size = 32}});
+  CHECK(std::count(cut.begin(), cut.end(), 0.0) == 64);
+  CHECK(std::abs(std::count(lit.begin(), lit.end(), 0.0) - 32) < 20);
 }
 
 TEST_CASE("augment: options and samples that cannot be") {
