@@ -24,6 +24,7 @@
 #include "nn/optimizer.h"
 #include "nn/residual.h"
 #include "nn/schedule.h"
+#include "nn/sequential.h"
 #include "nn/train.h"
 #include "ode/controller.h"
 #include "ode/families.h"

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <system_error>
 
@@ -24,6 +25,15 @@ struct DtypeName {
   Dtype dtype;
   const char* name;
 };
+// Others that a file may hold.
+struct ForeignDtype {
+  const char* name;
+  uint64_t bytes;
+};
+constexpr ForeignDtype kForeignDtypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1},
+                                           {"I16", 2},  {"U16", 2}, {"F16", 2}, {"F8_E4M3", 1},
+                                           {"BF16", 2}, {"U32", 4}, {"U64", 8}, {"I64", 8}};
+
 constexpr DtypeName kDtypes[] = {{Dtype::f32, "F32"}, {Dtype::f64, "F64"}, {Dtype::i32, "I32"}};
 
 std::string reason() { return std::generic_category().message(errno); }
@@ -77,7 +87,8 @@ class TemporaryFile {
 // What the header says of one tensor.
 struct Place {
   std::string name;
-  Dtype dtype = Dtype::f32;
+  std::string dtype_name;
+  std::optional<Dtype> dtype = {};  // none: one that slope has no tensors of
   Shape shape;
   uint64_t begin = 0, end = 0;
 };
@@ -114,6 +125,14 @@ class Reader {
     header.data_offset = 8 + length;
     check_places(header);
     return header;
+  }
+
+  Dtype dtype_of(const Place& place) const {
+    if (!place.dtype) {
+      fail(concat("tensor ", place.name, " is ", place.dtype_name,
+                  "; slope reads F32, F64 and I32. Convert it first"));
+    }
+    return *place.dtype;
   }
 
   std::vector<char> values(const Header& header, const Place& place) {
@@ -176,14 +195,15 @@ class Reader {
     p.name = name;
     const Json &dtype = entry["dtype"], &shape = entry["shape"], &offsets = entry["data_offsets"];
     if (!dtype.is_string()) bad("a dtype that is not text");
-    const auto known =
-        std::find_if(std::begin(kDtypes), std::end(kDtypes),
-                     [&](const DtypeName& d) { return dtype.get<std::string>() == d.name; });
-    if (known == std::end(kDtypes)) {
-      fail(concat("tensor ", name, " is ", dtype.get<std::string>(),
-                  "; slope reads F32, F64 and I32. Convert it first"));
+    p.dtype_name = dtype.get<std::string>();
+    uint64_t value_bytes = 0;
+    for (const DtypeName& d : kDtypes) {
+      if (d.name == p.dtype_name) p.dtype = d.dtype, value_bytes = size_of(d.dtype);
     }
-    p.dtype = known->dtype;
+    for (const ForeignDtype& d : kForeignDtypes) {
+      if (d.name == p.dtype_name) value_bytes = d.bytes;
+    }
+    if (value_bytes == 0) bad("a dtype that is unknown");
     if (!shape.is_array() || shape.size() > static_cast<size_t>(kMaxRank))
       bad("a shape that is no list, or too long");
     uint64_t count = 1;
@@ -200,7 +220,7 @@ class Reader {
     }
     p.begin = offsets[0].get<uint64_t>();
     p.end = offsets[1].get<uint64_t>();
-    const uint64_t bytes = static_cast<uint64_t>(p.shape.size()) * size_of(p.dtype);
+    const uint64_t bytes = static_cast<uint64_t>(p.shape.size()) * value_bytes;
     if (p.end < p.begin || p.end - p.begin != bytes) bad("data_offsets that do not fit its shape");
     return p;
   }
@@ -277,13 +297,16 @@ void save_checkpoint(const std::filesystem::path& path, const std::vector<NamedT
   file.move_into_place();
 }
 
-Checkpoint load_checkpoint(const std::filesystem::path& path, Device device) {
+Checkpoint load_checkpoint(const std::filesystem::path& path, Device device,
+                           const std::function<bool(const std::string&)>& ignored) {
   Reader reader(path);
   const Header header = reader.header();
   Checkpoint checkpoint{.tensors = {}, .metadata = header.metadata};
   for (const Place& place : header.places) {
+    if (ignored && ignored(place.name)) continue;
+    const Dtype dtype = reader.dtype_of(place);
     const std::vector<char> bytes = reader.values(header, place);
-    checkpoint.tensors.push_back({place.name, dispatch_any(place.dtype, [&]<typename T>() {
+    checkpoint.tensors.push_back({place.name, dispatch_any(dtype, [&]<typename T>() {
                                     std::vector<T> values(bytes.size() / sizeof(T));
                                     if (!bytes.empty())
                                       std::memcpy(values.data(), bytes.data(), bytes.size());
@@ -294,13 +317,14 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, Device device) {
 }
 
 Checkpoint inspect_checkpoint(const std::filesystem::path& path) {
-  const Header header = Reader(path).header();
+  Reader reader(path);
+  const Header header = reader.header();
   Checkpoint checkpoint{.tensors = {}, .metadata = header.metadata};
   for (const Place& p : header.places) {
     checkpoint.tensors.push_back(
         {p.name, Tensor(Tensor::Body{.shape = p.shape,
                                      .strides = contiguous_strides(p.shape),
-                                     .dtype = p.dtype,
+                                     .dtype = reader.dtype_of(p),
                                      .device = default_device()})});
   }
   return checkpoint;

@@ -34,8 +34,10 @@ void save_checkpoint(const std::filesystem::path& path, const std::vector<NamedT
 // F32, F64 and I32 tensors become host tensors of `device`; F16, BF16 and integers of other widths
 // are DataErrors that say so. Other errors, all DataError with the file and the offset: truncated,
 // a header longer than the file or 100 MB, malformed JSON, a shape that does not fit its place,
-// places that overlap or leave gaps, a name twice.
-Checkpoint load_checkpoint(const std::filesystem::path& path, Device device = default_device());
+// places that overlap or leave gaps, a name twice. Tensors whose names are `ignored` are left out,
+// whatever their dtype.
+Checkpoint load_checkpoint(const std::filesystem::path& path, Device device = default_device(),
+                           const std::function<bool(const std::string&)>& ignored = {});
 
 // The header alone: names, dtypes and shapes without values (tensors have no data), and the
 // metadata.

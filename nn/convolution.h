@@ -29,8 +29,10 @@ struct Conv2dLayerOptions {
 class Conv2d final : public Layer {
  public:
   Conv2d(const Conv2dLayerOptions& options, Rng& rng);
-  Tensor forward(const Tensor& x, Pass&) const override {
-    return traced([&] { return conv2d(x, weight, bias, options_.window()); });
+  Tensor forward(const Tensor& x, Pass&) const override { return apply_to(x, weight, bias); }
+  // With other tensors for the weights: what an ODE field does with its context.
+  Tensor apply_to(const Tensor& x, const Tensor& w, const Tensor& b) const {
+    return traced([&] { return conv2d(x, w, b, options_.window()); });
   }
   std::string describe() const override;
 

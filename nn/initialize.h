@@ -10,6 +10,8 @@ namespace slope::nn {
 struct ParameterOptions {
   Dtype dtype = Dtype::f32;
   Device device = default_device();
+  // Parameters that are not drawn, whose values mean nothing: for names, shapes and counts alone.
+  bool shapes_only = false;
 };
 
 // U(-bound, bound).
@@ -30,6 +32,8 @@ enum class Initial {
   kaiming_normal,  // Normal(0, 2 / fan_in), bias 0 (He et al. 2015)
   xavier_uniform,  // U(+-sqrt(6 / (fan_in + fan_out))), bias 0 (Glorot and Bengio 2010)
   xavier_normal,   // Normal(0, 2 / (fan_in + fan_out)), bias 0
+  orthogonal,      // rows (or columns, where there are fewer) of length 1 at right angles, the
+                   // weight seen as a matrix (out, fan_in); bias 0 (Saxe et al. 2014)
   zero,
 };
 Tensor initial_weight(Initial initial, const Shape& shape, Rng& rng,

@@ -19,14 +19,16 @@ std::string with_activation(std::string text, Activation activation) {
 
 }  // namespace
 
-GroupNorm::GroupNorm(const NormLayerOptions& options)
+NormLayer::NormLayer(const NormLayerOptions& options, bool affine)
     : options_(options),
-      weight(add_parameter("weight", constant(options, 1))),
-      bias(add_parameter("bias", constant(options, 0))) {
+      weight(affine ? add_parameter("weight", constant(options, 1)) : Tensor()),
+      bias(affine ? add_parameter("bias", constant(options, 0)) : Tensor()) {}
+
+GroupNorm::GroupNorm(const NormLayerOptions& options) : NormLayer(options, options.affine) {
   options_.groups = std::min(options.groups, options.channels);
 }
 
-Tensor GroupNorm::apply_to(const Tensor& x, const Tensor& w, const Tensor& b,
+Tensor GroupNorm::apply_to(const Tensor& x, const Tensor& w, const Tensor& b, Pass&,
                            const TimeTerm& time) const {
   return traced([&] {
     return group_norm(x, w, b, options_.groups, {options_.epsilon, options_.activation}, time);
@@ -34,14 +36,13 @@ Tensor GroupNorm::apply_to(const Tensor& x, const Tensor& w, const Tensor& b,
 }
 
 std::string GroupNorm::describe() const {
-  return with_activation(concat("GroupNorm ", options_.channels, ", ", options_.groups, " groups"),
+  return with_activation(concat("GroupNorm ", options_.channels, ", ", options_.groups, " groups",
+                                options_.affine ? "" : ", no weights"),
                          options_.activation);
 }
 
 BatchNorm::BatchNorm(const NormLayerOptions& options)
-    : options_(options),
-      weight(add_parameter("weight", constant(options, 1))),
-      bias(add_parameter("bias", constant(options, 0))),
+    : NormLayer(options, true),
       running_mean(add_buffer("running_mean", constant(options, 0))),
       running_variance(add_buffer("running_var", constant(options, 1))) {}
 
@@ -78,6 +79,43 @@ Tensor BatchNorm::apply_to(const Tensor& x, const Tensor& w, const Tensor& b, Pa
 
 std::string BatchNorm::describe() const {
   return with_activation(concat("BatchNorm ", options_.channels), options_.activation);
+}
+
+namespace {
+
+// The place of a norm where there is none: the time term and the activation.
+class NoNorm final : public NormLayer {
+ public:
+  explicit NoNorm(const NormLayerOptions& options) : NormLayer(options, false) {}
+  Tensor apply_to(const Tensor& x, const Tensor&, const Tensor&, Pass&,
+                  const TimeTerm& time) const override {
+    return traced([&] {
+      return activate(time.map.defined() ? x + time.t * time.map : x, options_.activation);
+    });
+  }
+  std::string describe() const override { return concat("Activation ", name(options_.activation)); }
+};
+
+}  // namespace
+
+std::unique_ptr<NormLayer> make_norm(NormKind kind, const NormLayerOptions& options) {
+  NormLayerOptions o = options;
+  switch (kind) {
+    case NormKind::none:
+      return std::make_unique<NoNorm>(options);
+    case NormKind::batch:
+      return std::make_unique<BatchNorm>(options);
+    case NormKind::group:
+      break;
+    case NormKind::layer:
+      o.groups = 1;
+      break;
+    case NormKind::instance:
+      o.groups = o.channels;
+      o.affine = false;
+      break;
+  }
+  return std::make_unique<GroupNorm>(o);
 }
 
 LayerNorm::LayerNorm(const NormLayerOptions& options)

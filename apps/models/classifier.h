@@ -49,6 +49,9 @@ struct ModelEntry {
   // What it trains well with where nothing else is asked for.
   std::string optimizer = "sgd";
   double lr = 0.05;
+  // Pixels in [0, 1] become (pixel - mean) / std in its first layer; one number for each channel,
+  // none where they stay as they are.
+  std::vector<double> mean = {}, std = {};
 };
 // All models, in the order in which they are listed.
 const std::vector<ModelEntry>& model_list();
@@ -58,9 +61,5 @@ const std::vector<ModelEntry>& model_list();
 // another shape.
 std::unique_ptr<Classifier> make_model(const std::string& word, const InputFacts* facts, Rng& rng,
                                        const nn::ParameterOptions& options = {});
-
-// Shape of a parameter in PyTorch's layout: convolution weights (K, R, S, C) are (K, C, R, S)
-// there, (K, S, C) are (K, C, S).
-Shape torch_shape(const Shape& shape);
 
 }  // namespace slope::models

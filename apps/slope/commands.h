@@ -20,6 +20,9 @@ struct Command {
 Command train_command(CLI::App& program, Settings& settings);
 Command eval_command(CLI::App& program, Settings& settings);
 Command attack_command(CLI::App& program, Settings& settings);
+Command predict_command(CLI::App& program, Settings& settings);
+Command import_command(CLI::App& program, Settings& settings);
+Command export_command(CLI::App& program, Settings& settings);
 Command solve_command(CLI::App& program, Settings& settings);
 Command info_command(CLI::App& program, Settings& settings);
 Command bench_command(CLI::App& program, Settings& settings);

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "apps/models/exchange.h"
 #include "apps/problems/problem.h"
 #include "apps/slope/attack_word.h"
 #include "apps/slope/commands.h"
@@ -94,7 +95,7 @@ Answer model_answer() {
                 {}};
   for (const models::ModelEntry& entry : models::model_list()) {
     Rng rng(0);
-    const auto model = models::make_model(entry.name, nullptr, rng);
+    const auto model = models::make_model(entry.name, nullptr, rng, {.shapes_only = true});
     Json tensors = Json::array();
     for (const nn::NamedTensor& t : model_tensors(*model)) {
       tensors.push_back({{"name", t.name},
@@ -108,6 +109,8 @@ Answer model_answer() {
                                      {"options", entry.options},
                                      {"optimizer", entry.optimizer},
                                      {"lr", entry.lr},
+                                     {"mean", entry.mean},
+                                     {"std", entry.std},
                                      {"tensors", tensors}});
     std::string options;
     for (const std::string& o : entry.options) options += (options.empty() ? "  [" : ", ") + o;

@@ -44,6 +44,12 @@ fs::path make_run_folder(const std::string& out, const std::string& model, bool 
   }
 }
 
+void remove_run_files(const fs::path& folder) {
+  for (const char* file : {"metrics.csv", "log.txt", "model.safetensors", "best.safetensors",
+                           "plane.json", "pictures.json", "results.json", "report.html"})
+    fs::remove(folder / file);
+}
+
 void remove_leftovers(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
@@ -108,6 +114,17 @@ std::string not_finite(const std::vector<nn::NamedTensor>& tensors) {
     if (!finite) return t.name;
   }
   return {};
+}
+
+nn::Metadata model_metadata(const models::Classifier& model, const TrainingOptions& options,
+                            const Settings& settings) {
+  nn::Metadata metadata{{"slope", SLOPE_VERSION},
+                        {"model", model.word()},
+                        {"config", to_toml(options, settings)},
+                        {"classes", std::to_string(model.facts().classes)}};
+  for (int64_t n : model.facts().sample)
+    metadata["sample"] += (metadata["sample"].empty() ? "" : " ") + std::to_string(n);
+  return metadata;
 }
 
 std::vector<nn::NamedTensor> model_tensors(const nn::Module& model) {

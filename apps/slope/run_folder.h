@@ -17,6 +17,9 @@ namespace slope::program {
 // not empty is refused (ValueError) unless force.
 std::filesystem::path make_run_folder(const std::string& out, const std::string& model, bool force);
 
+// Removes the files of a run that a new one in the same folder (--force) must not inherit.
+void remove_run_files(const std::filesystem::path& folder);
+
 // Removes what a killed process has left of files that it was writing: NAME.tmp, NAME.tmp123.
 void remove_leftovers(const std::filesystem::path& folder);
 
@@ -48,6 +51,9 @@ std::unique_ptr<models::Classifier> new_model(const TrainingOptions& options,
                                               const Settings& settings, const nn::Dataset& data);
 // The name of the first of these that has a value which is not finite; empty when all are.
 std::string not_finite(const std::vector<nn::NamedTensor>& tensors);
+// What a checkpoint says of its model, so that open_run can make it again.
+nn::Metadata model_metadata(const models::Classifier& model, const TrainingOptions& options,
+                            const Settings& settings);
 // Parameters and buffers, by name.
 std::vector<nn::NamedTensor> model_tensors(const nn::Module& model);
 

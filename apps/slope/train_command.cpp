@@ -23,11 +23,6 @@ struct TrainCommand {
   bool epochs_given = false;
 };
 
-// Files of a run that a new one in the same folder (--force) must not inherit.
-constexpr const char* kRunFiles[] = {"metrics.csv",      "log.txt",    "model.safetensors",
-                                     "best.safetensors", "plane.json", "pictures.json",
-                                     "results.json",     "report.html"};
-
 int run(TrainCommand c, const Settings& given) {
   apply_settings(given);
   Settings settings = given;
@@ -51,9 +46,7 @@ int run(TrainCommand c, const Settings& given) {
                   old ? &*old : nullptr);
   const std::filesystem::path folder =
       old ? old->folder : make_run_folder(c.out, c.options.model, settings.force);
-  if (!old) {
-    for (const char* file : kRunFiles) std::filesystem::remove(folder / file);
-  }
+  if (!old) remove_run_files(folder);
   remove_leftovers(folder);
   write_text(folder / "config.toml", to_toml(c.options, settings));
 

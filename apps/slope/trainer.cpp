@@ -271,12 +271,7 @@ void Trainer::save(const std::string& name) {
   // A loss may be finite and the step behind it still overflow.
   if (const std::string bad = not_finite(all); !bad.empty())
     throw SolveError(astray(concat(bad, " is not finite after step ", at_.step)));
-  nn::Metadata metadata{{"slope", SLOPE_VERSION},
-                        {"model", model_->word()},
-                        {"config", to_toml(options_, settings_)},
-                        {"classes", std::to_string(data_.train.classes)}};
-  for (int64_t n : data_.train.sample)
-    metadata["sample"] += (metadata["sample"].empty() ? "" : " ") + std::to_string(n);
+  nn::Metadata metadata = model_metadata(*model_, options_, settings_);
   each_field(at_, [&](const char* field, auto& value) { metadata[field] = number_text(value); });
   nn::save_checkpoint(folder_ / name, all, metadata);
 }

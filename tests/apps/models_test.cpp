@@ -1,15 +1,18 @@
 // The published networks: golden sizes, names, words; statistics of batch norm inside a field.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "apps/models/classifier.h"
+#include "apps/models/exchange.h"
 #include "autograd/tape.h"
 #include "core/ops.h"
 #include "core/storage.h"
 #include "nn/checkpoint.h"
 #include "nn/data/loader.h"
 #include "nn/data/spheres.h"
+#include "nn/sequential.h"
 #include "nn/train.h"
 #include "ode/solver_word.h"
 #include "tests/core/test_values.h"
@@ -40,14 +43,44 @@ std::string names(const std::vector<nn::NamedTensor>& tensors) {
 }  // namespace
 
 TEST_CASE("models: parameter counts") {
-  const std::pair<std::string, int64_t> golden[] = {
-      {"odenet-mnist", 208'266}, {"odenet-mnist,downsampling=res", 232'970},
-      {"resnet-mnist", 576'778}, {"resnet-mnist,downsampling=res", 601'482},
-      {"rknet-mnist", 208'138},  {"spheres-mlp,depth=2", 1'224},
-      {"spheres-mlp", 168},      {"spheres-conv", 3'207}};
+  const std::pair<std::string, int64_t> golden[] = {{"odenet-mnist", 208'266},
+                                                    {"odenet-mnist,downsampling=res", 232'970},
+                                                    {"resnet-mnist", 576'778},
+                                                    {"resnet-mnist,downsampling=res", 601'482},
+                                                    {"rknet-mnist", 208'138},
+                                                    {"tisode-mnist", 141'130},
+                                                    {"tisode-mnist,block=ode", 142'410},
+                                                    {"tisode-mnist,block=cnn", 141'130},
+                                                    {"cnn-mnist", 166'406},
+                                                    {"metanode4", 76'106},
+                                                    {"metanode4,norm=bn", 76'490},
+                                                    {"metanode6,norm=gn", 150'474},
+                                                    {"metanode10,norm=ln", 676'682},
+                                                    {"metanode18,norm=bn", 11'173'962},
+                                                    {"metanode34,norm=bn", 21'282'122},
+                                                    {"premetanode4", 76'106},
+                                                    {"premetanode6", 149'834},
+                                                    {"premetanode10", 674'762},
+                                                    {"premetanode10,norm=in", 674'762},
+                                                    {"premetanode10,norm=bn", 676'298},
+                                                    {"premetanode18", 11'164'362},
+                                                    {"premetanode18,norm=gn", 11'171'274},
+                                                    {"premetanode34", 21'265'098},
+                                                    {"premetanode34,norm=ln", 21'279'434},
+                                                    {"odenet-pixels", 179'213},
+                                                    {"odenet10-ln", 676'682},
+                                                    {"node18", 11'173'962},
+                                                    {"preactresnet18", 11'172'170},
+                                                    {"spheres-mlp,depth=2", 1'224},
+                                                    {"spheres-mlp", 168},
+                                                    {"spheres-conv", 3'207}};
   for (const auto& [word, count] : golden) {
     CAPTURE(word);
-    CHECK(model_of(word)->parameter_count() == count);
+    CHECK(model_of(word, 1, {.shapes_only = true})->parameter_count() == count);
+    if (!contains(word, "metanode")) continue;
+    const auto residual = model_of(word + ",block=residual", 1, {.shapes_only = true});
+    CHECK(residual->parameter_count() == count);
+    CHECK(!residual->has_ode());
   }
 }
 
@@ -71,23 +104,90 @@ TEST_CASE("models: names and order of parameters and buffers") {
                  "stem.block1.shortcut.weight stem.block1.conv1.weight stem.block1.norm2.weight "
                  "stem.block1.norm2.bias stem.block1.conv2.weight stem.block2.norm1.weight"));
   CHECK(names(res->named_buffers()) == "");
+  CHECK(names(model_of("tisode-mnist,block=cnn")->named_parameters()) ==
+        "stem.conv1.weight stem.conv1.bias stem.norm1.weight stem.norm1.bias stem.conv2.weight "
+        "stem.conv2.bias stem.norm2.weight stem.norm2.bias block.conv1.weight block.norm1.weight "
+        "block.norm1.bias block.conv2.weight block.norm2.weight block.norm2.bias linear.weight "
+        "linear.bias");
+  CHECK(names(model_of("premetanode10")->named_parameters()) ==
+        "stem.conv.weight layer1.residual1.conv1.weight layer1.residual1.conv2.weight "
+        "layer1.ode1.conv1.weight layer1.ode1.conv2.weight layer2.residual1.shortcut.weight "
+        "layer2.residual1.conv1.weight layer2.residual1.conv2.weight layer2.ode1.conv1.weight "
+        "layer2.ode1.conv2.weight linear.weight linear.bias");
 }
 
-TEST_CASE("models: every one in the list maps its samples to logits") {
+TEST_CASE("models: every one in the list maps its samples to logits, and gradients flow") {
   for (const ModelEntry& entry : model_list()) {
     CAPTURE(entry.name);
+    // The wide networks as narrow ones on small images: what is tested is how they are wired.
+    const bool wide = entry.data == "cifar10";
+    const InputFacts facts = wide ? InputFacts{{8, 8, 3}, 10} : entry.facts;
+    const bool has_width = wide && entry.name != "odenet-cifar";
     Shape shape{3};
-    for (int64_t n : entry.facts.sample) shape.push_back(n);
+    for (int64_t n : facts.sample) shape.push_back(n);
     for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
-      const auto model = model_of(entry.name, 1, {.dtype = dtype});
-      CHECK(model->word() == entry.name);
-      nn::Pass pass;
-      const Tensor y = model->logits(mixed(shape, dtype), pass, euler(1));
+      Rng rng(1);
+      const auto model =
+          make_model(entry.name + (has_width ? ",width=4" : ""), &facts, rng, {.dtype = dtype});
+      CHECK(model->word() == entry.name + (has_width ? ",width=4" : ""));
+      const Tensors parameters = model->parameters();
+      nn::Pass evaluation, training{.training = true};
+      for (int64_t i = 0; i < model->key_count(); ++i) training.keys.push_back(rng.next_key());
+      const Tensor x = mixed(shape, dtype);
+      const Tensor y = model->logits(x, evaluation, euler(1));
       CHECK(y.shape() == Shape{3, entry.facts.classes});
       CHECK(y.dtype() == dtype);
       for (double v : y.values()) CHECK(std::isfinite(v));
+
+      Tape tape(parameters);
+      const Tensors gradients =
+          tape.gradient(sum(square(model->logits(x, training, euler(1)))), parameters);
+      const auto all = model->named_parameters();
+      for (size_t i = 0; i < gradients.size(); ++i) {
+        CAPTURE(all[i].name);
+        const double largest = max(abs(gradients[i])).item();
+        CHECK(std::isfinite(largest));
+        CHECK(largest > 0);
+      }
     }
   }
+}
+
+TEST_CASE("metanode: its kinds of norm, and residual blocks in place of the ODE blocks") {
+  const InputFacts facts{{8, 8, 3}, 10};
+  for (const char* depth : {"4", "10"}) {
+    for (const char* pre : {"", "pre"}) {
+      std::vector<Values> different;
+      for (const char* norm : {"nf", "bn", "gn", "ln", "in"}) {
+        for (const char* block : {"ode", "residual"}) {
+          const std::string word =
+              concat(pre, "metanode", depth, ",norm=", norm, ",block=", block, ",width=8");
+          CAPTURE(word);
+          Rng rng(1);
+          const auto model = make_model(word, &facts, rng, {.dtype = Dtype::f64});
+          nn::Pass pass;
+          const Tensor y = model->logits(mixed({2, 8, 8, 3}, Dtype::f64), pass, euler(2));
+          for (double v : y.values()) CHECK(std::isfinite(v));
+          CHECK(std::find(different.begin(), different.end(), y.values()) == different.end());
+          different.push_back(y.values());
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("models: pixels are normalised inside, so that they may be attacked in [0, 1]") {
+  Rng rng(1);
+  const InputFacts facts{{8, 8, 3}, 10};
+  const auto model = make_model("premetanode4,width=4", &facts, rng, {.dtype = Dtype::f64});
+  const Tensor x = mixed({1, 8, 8, 3}, Dtype::f64);
+  const nn::Normalize normalize({0.4914, 0.4822, 0.4465}, {0.2023, 0.1994, 0.2010});
+  const auto& children = model->children();
+  REQUIRE(children[0].first == "normalize");
+  const auto& layer = dynamic_cast<const nn::Layer&>(*children[0].second);
+  CHECK(layer(x).values() == normalize(x).values());
+  CHECK(normalize(full({1, 1, 1, 3}, 0.5, Dtype::f64)).values()[1] ==
+        doctest::Approx((0.5 - 0.4822) / 0.1994));
 }
 
 TEST_CASE("models: the seed decides the initial values") {
@@ -140,12 +240,6 @@ TEST_CASE("models: an error of a layer names its place in the network") {
     model->logits(zeros({1, 28, 28, 3}), pass, euler(1));
   });
   CHECK(text.ends_with("\n  in stem.conv1 (Conv2d 1->64, 3x3)"));
-}
-
-TEST_CASE("models: PyTorch's shapes") {
-  CHECK(torch_shape({64, 3, 3, 65}) == Shape{64, 65, 3, 3});
-  CHECK(torch_shape({32, 3, 1}) == Shape{32, 1, 3});
-  CHECK(torch_shape({10, 64}) == Shape{10, 64});
 }
 
 namespace {

@@ -16,6 +16,7 @@
 #include "nn/data/idx.h"
 #include "nn/train.h"
 #include "ode/solver_word.h"
+#include "tests/apps/golden_values.h"
 #include "tests/paths.h"
 
 using namespace slope;
@@ -48,23 +49,13 @@ nn::Batch batch_of(int64_t step, int64_t size, Dtype dtype) {
   return nn::make_batch(digits(), indices, dtype);
 }
 
-uint64_t splitmix64(uint64_t x) {
-  x += 0x9e3779b97f4a7c15;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
-}
-
 // The initial values of the recipe for parameter number p.
 Values initial_values(uint64_t p, const std::string& name, int64_t size, int64_t fan_in) {
   const bool of_norm = name.find("norm") != std::string::npos;
   const double bound = of_norm ? 0.1 : 1 / std::sqrt(static_cast<double>(fan_in));
   const double center = of_norm && name.ends_with("weight") ? 1 : 0;
-  Values values;
-  for (uint64_t i = 0; i < static_cast<uint64_t>(size); ++i) {
-    const double u = static_cast<double>(splitmix64((p << 32) + i) >> 11) * 0x1p-53;
-    values.push_back(center + (2 * u - 1) * bound);
-  }
+  Values values = test::golden_uniform(p, size);
+  for (double& v : values) v = center + (2 * v - 1) * bound;
   return values;
 }
 

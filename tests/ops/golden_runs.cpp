@@ -87,7 +87,7 @@ Tensors run_batch_norm(const Case& c) {
   copy_into(layer.running_variance, c[4]);
   nn::Pass pass;
   pass.training = c.flag("training");
-  Tensors outputs{layer.apply_to(c[0], c[1], c[2], pass)};
+  Tensors outputs{layer.apply_to(c[0], c[1], c[2], pass, {})};
   if (!pass.training) return outputs;
   const BatchNormResult result = batch_norm(c[0], c[1], c[2], {.epsilon = c.number("eps")});
   outputs.push_back(result.mean);
