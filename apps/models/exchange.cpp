@@ -101,9 +101,8 @@ std::vector<Group> groups_of(const std::vector<nn::NamedTensor>& tensors, Layout
 }
 
 // The file's modules in forward order, as far as the file tells it; false: it does not.
-bool put_in_order(std::vector<Group>& groups) {
-  const auto by_name = [](const Group& a, const Group& b) { return a.module < b.module; };
-  if (!std::is_sorted(groups.begin(), groups.end(), by_name)) return true;  // the writer's order
+bool put_in_order(std::vector<Group>& groups, bool sorted_by_name) {
+  if (!sorted_by_name) return true;  // the writer's order
   for (const Group& g : groups) {
     const std::string first = split(g.module).front();
     if (!is_number(first) && !section_rank(first)) return false;
@@ -118,7 +117,10 @@ Names names_by_order(const std::vector<nn::NamedTensor>& sources,
                      const std::vector<nn::NamedTensor>& targets, Layout layout) {
   std::vector<Group> from = groups_of(sources, Layout::slope),  // shapes as they are
       to = groups_of(targets, layout);
-  if (from.size() != to.size() || !put_in_order(from)) return {};
+  const bool sorted = std::is_sorted(
+      sources.begin(), sources.end(),
+      [](const nn::NamedTensor& a, const nn::NamedTensor& b) { return a.name < b.name; });
+  if (from.size() != to.size() || !put_in_order(from, sorted)) return {};
   Names names;
   std::vector<bool> used(from.size());
   for (const Group& wanted : to) {

@@ -168,6 +168,9 @@ TEST_CASE("info: golden counts, methods that eval takes, files") {
   CHECK(counts["resnet-mnist"] == 576778);
   CHECK(counts["rknet-mnist"] == 208138);
   CHECK(counts["spheres-conv"] == 3207);
+  CHECK(counts["tisode-mnist"] == 141130);
+  CHECK(counts["premetanode10"] == 674762);
+  CHECK(counts["odenet-pixels"] == 179213);
   const Json methods = run(here, {"info", "methods", "--json"}).json();
   for (const Json& m : methods["methods"]) {
     check_keys(m, {"name", "order", "embedded_order", "stages", "fsal", "adaptive", "implicit",

@@ -147,6 +147,10 @@ TEST_CASE("models: every one in the list maps its samples to logits, and gradien
         CAPTURE(all[i].name);
         const double largest = max(abs(gradients[i])).item();
         CHECK(std::isfinite(largest));
+        // Batch norm takes out what a bias before it adds.
+        if (entry.name == "rknet-mnist" && contains(all[i].name, "conv") &&
+            all[i].name.ends_with("bias"))
+          continue;
         CHECK(largest > 0);
       }
     }
@@ -160,8 +164,7 @@ TEST_CASE("metanode: its kinds of norm, and residual blocks in place of the ODE 
       std::vector<Values> different;
       for (const char* norm : {"nf", "bn", "gn", "ln", "in"}) {
         for (const char* block : {"ode", "residual"}) {
-          const std::string word =
-              concat(pre, "metanode", depth, ",norm=", norm, ",block=", block, ",width=8");
+          const std::string word = concat(pre, "metanode", depth, ",norm=", norm, ",block=", block);
           CAPTURE(word);
           Rng rng(1);
           const auto model = make_model(word, &facts, rng, {.dtype = Dtype::f64});

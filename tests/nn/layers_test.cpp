@@ -9,6 +9,7 @@
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "nn/residual.h"
+#include "nn/sequential.h"
 #include "tests/core/test_values.h"
 #include "tests/nn/message_of.h"
 
@@ -198,4 +199,120 @@ TEST_CASE("BatchNorm: a variance needs two values") {
         "batch_norm: x (1, 2) float32 has 1 value per channel; a variance needs two. Use a larger "
         "batch, or evaluate.\n  in BatchNorm 2");
   CHECK(pass.updates.empty());
+}
+
+TEST_CASE("initial values: orthogonal rows, or columns where there are fewer") {
+  Rng rng(7);
+  for (const Shape& shape : {Shape{4, 3, 3, 2}, Shape{20, 3, 1, 2}, Shape{5, 5}}) {
+    CAPTURE(shape);
+    const Tensor w = initial_weight(Initial::orthogonal, shape, rng, in_double());
+    REQUIRE(w.shape() == shape);
+    const Tensor m = w.reshape({shape[0], -1});
+    const Tensor gram = m.dim(0) <= m.dim(1) ? matmul(m, m, {.transpose_b = true})
+                                             : matmul(m, m, {.transpose_a = true});
+    const int64_t n = gram.dim(0);
+    const Tensor identity = one_hot(arange(n), n, Dtype::f64);
+    CHECK(max(abs(gram - identity)).item() < 1e-13);
+  }
+}
+
+TEST_CASE("norms by kind: what they normalise over, their weights, the time term") {
+  const Tensor x = mixed({2, 3, 2, 4}, Dtype::f64);
+  const auto made = [](NormKind kind) {
+    return make_norm(kind, {.channels = 4, .groups = 2, .parameters = in_double()});
+  };
+  const auto mean_square = [](const Tensor& y, const Axes& axes) {
+    return max(abs(mean(square(y), axes) - 1.0)).item() + max(abs(mean(y, axes))).item();
+  };
+  CHECK(mean_square((*made(NormKind::layer))(x), {1, 2, 3}) < 1e-4);
+  CHECK(mean_square((*made(NormKind::instance))(x), {1, 2}) < 1e-4);
+  CHECK(mean_square((*made(NormKind::group))(x).reshape({2, 6, 2, 2}), {1, 3}) < 1e-4);
+  Pass training{.training = true};
+  CHECK(mean_square(made(NormKind::batch)->forward(x, training), {0, 1, 2}) < 1e-4);
+  CHECK((*made(NormKind::none))(x).values() == x.values());
+  const std::pair<NormKind, int64_t> counts[] = {{NormKind::none, 0},
+                                                 {NormKind::batch, 8},
+                                                 {NormKind::group, 8},
+                                                 {NormKind::layer, 8},
+                                                 {NormKind::instance, 0}};
+  for (const auto& [kind, count] : counts) CHECK(made(kind)->parameter_count() == count);
+  // All of them add t * map before they normalise.
+  const Tensor map = mixed({3, 2, 4}, Dtype::f64, 2), t = scalar(0.3, Dtype::f64);
+  for (const auto& [kind, count] : counts) {
+    const auto norm = made(kind);
+    Pass pass;
+    check_close(norm->apply_to(x, norm->weight, norm->bias, pass, {t, map}),
+                (*norm)(x + t * map).values(), 1e-13);
+  }
+}
+
+TEST_CASE("post-activation block: its definition, and a projection where the shape changes") {
+  Rng rng(1);
+  const PostActivationBlock same({.in = 4, .out = 4, .groups = 2, .parameters = in_double()}, rng);
+  CHECK(same.parameter_count() == 2 * (4 * 4 * 9) + 2 * 8);
+  const Tensor x = mixed({2, 5, 5, 4}, Dtype::f64);
+  for (const NamedTensor& p : same.named_parameters()) {
+    if (p.name == "norm2.weight") copy_into(p.tensor, zeros_like(p.tensor));
+  }
+  CHECK(same(x).values() == relu(x).values());  // the branch is 0 now
+  const PostActivationBlock wider(
+      {.in = 4, .out = 6, .stride = 2, .groups = 2, .parameters = in_double()}, rng);
+  CHECK(wider.parameter_count() == 4 * 6 * 9 + 6 * 6 * 9 + 4 * 6 + 3 * 12);
+  CHECK(wider(x).shape() == Shape{2, 3, 3, 6});
+}
+
+TEST_CASE("pre-activation block: the shortcut's convolution sees x, or its activation") {
+  for (const bool raw : {false, true}) {
+    CAPTURE(raw);
+    Rng rng(1);
+    const PreActivationBlock block({.in = 2,
+                                    .out = 3,
+                                    .stride = 2,
+                                    .norm = NormKind::none,
+                                    .raw_shortcut = raw,
+                                    .parameters = in_double()},
+                                   rng);
+    Tensor projection;
+    for (const NamedTensor& p : block.named_parameters()) {
+      if (p.name == "conv2.weight") copy_into(p.tensor, zeros_like(p.tensor));
+      if (p.name == "shortcut.weight") projection = p.tensor;
+    }
+    const Tensor x = mixed({1, 4, 4, 2}, Dtype::f64);
+    CHECK(block(x).values() ==
+          conv2d(raw ? x : relu(x), projection, {}, {.stride = {2, 2}}).values());
+  }
+}
+
+TEST_CASE("sequential: layers in order, their names, and those without parameters") {
+  Rng rng(1);
+  Sequential net("Net");
+  net.add("conv", std::make_unique<Conv2d>(Conv2dLayerOptions{.in = 2, .out = 3}, rng));
+  net.add("activation", std::make_unique<ActivationLayer>(Activation::relu));
+  net.add("flatten", std::make_unique<Flatten>());
+  net.add("linear", std::make_unique<Linear>(LinearOptions{.in = 12, .out = 5}, rng));
+  CHECK(net(mixed({2, 4, 4, 2}, Dtype::f32)).shape() == Shape{2, 5});
+  CHECK(net.named_parameters()[2].name == "linear.weight");
+  // Flatten: channels first, as PyTorch.
+  const Tensor x = mixed({1, 2, 2, 3}, Dtype::f64);
+  CHECK(Flatten()(x).values()[4] == x.values()[3 * 0 + 1]);  // channel 1 of the first pixel
+  CHECK(Flatten()(x).values()[5] == x.values()[3 * 1 + 1]);
+  CHECK(GlobalAveragePool()(x).shape() == Shape{1, 3});
+  CHECK(message_of<ShapeError>([&] {
+          net(zeros({1, 4, 4, 3}));
+        }).ends_with("in conv (Conv2d 2->3, 3x3)"));
+  CHECK_THROWS_AS(Normalize({0.5, 0.5}, {1}), ValueError);
+  CHECK_THROWS_AS(Normalize({0.5}, {0}), ValueError);
+}
+
+TEST_CASE("dropout: drops its share in training, keeps the mean, and is not there otherwise") {
+  const Dropout layer(0.25);
+  CHECK(layer.key_count() == 1);
+  const Tensor x = ones({100, 100}, Dtype::f64);
+  CHECK(layer(x).values() == x.values());
+  Pass pass{.training = true, .keys = {make_key(1, 2, 3)}};
+  const Tensor y = layer.forward(x, pass);
+  for (const double v : y.values()) CHECK((v == 0 || v == 1 / 0.75));
+  CHECK(mean(y).item() == doctest::Approx(1).epsilon(0.02));
+  CHECK_THROWS_AS(layer.forward(x, pass), ValueError);  // no key is left
+  CHECK_THROWS_AS(Dropout(1), ValueError);
 }
