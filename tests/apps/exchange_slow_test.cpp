@@ -83,13 +83,14 @@ TEST_CASE("exchange: the logits of every published network are PyTorch's") {
       for (const auto& [solver, rows] : expected["logits"].items()) {
         CAPTURE(word);
         CAPTURE(solver);
-        CAPTURE(name(dtype));
+        CAPTURE(std::string(name(dtype)));
         nn::Pass pass;
         const Values logits =
             model->logits(samples(word, dtype), pass, {.solver = ode::parse_solver(solver)})
                 .values();
-        // Fixed steps in float64 are the same sums; adaptive ones may differ by a rounded step.
-        const double band = dtype == Dtype::f32 ? 1e-4 : solver == "dopri5@1e-6" ? 1e-6 : 1e-11;
+        // Fixed steps are the same sums; adaptive ones end at 1 here and go past it there.
+        const bool adaptive = solver == "dopri5@1e-6";
+        const double band = dtype == Dtype::f64 && !adaptive ? 1e-11 : 1e-4;
         CHECK(difference(logits, rows) <= band);
       }
     }

@@ -253,5 +253,5 @@ TEST_CASE("predict: the raw outputs on a data set, as a file") {
                         .json()["results"][0];
   CHECK(eval["examples"] == 30);
   check_error(here, {"predict", "a", "--out", "l.safetensors"}, 1, "exists. Choose another");
-  check_error(here, {"predict", "a"}, 2, "IMAGE.. or --data D --out");
+  check_error(here, {"predict", "a"}, 2, "--out is required");
 }
