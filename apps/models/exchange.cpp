@@ -5,7 +5,6 @@
 #include <optional>
 #include <set>
 
-#include "core/nearest.h"
 #include "core/ops/movement.h"
 
 namespace slope::models {

@@ -23,7 +23,7 @@ class Predictor {
       : settings_{.solver = ode::parse_solver(solver.empty() ? run.options.solver : solver)},
         step_([this, &run](const Tensor& x,
                            nn::Pass& pass) { return run.model->logits(x, pass, settings_); },
-              fixed_steps(settings_.solver) || !run.model->has_ode()) {}
+              can_be_captured(settings_.solver) || !run.model->has_ode()) {}
   // (size of data, classes)
   Tensor operator()(const nn::Dataset& data, int64_t batch, Dtype dtype) {
     std::vector<double> values;
