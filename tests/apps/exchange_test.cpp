@@ -6,6 +6,8 @@
 
 #include "apps/models/classifier.h"
 #include "core/ops.h"
+#include "nn/data/idx.h"
+#include "nn/data/image.h"
 #include "tests/apps/program.h"
 #include "tests/core/test_values.h"
 #include "tests/nn/message_of.h"
@@ -253,5 +255,55 @@ TEST_CASE("predict: the raw outputs on a data set, as a file") {
                         .json()["results"][0];
   CHECK(eval["examples"] == 30);
   check_error(here, {"predict", "a", "--out", "l.safetensors"}, 1, "exists. Choose another");
-  check_error(here, {"predict", "a"}, 2, "--out is required");
+  check_error(here, {"predict", "a"}, 2, "IMAGE.. or --data D --out");
+  check_error(here, {"predict", "a", "digit.png"}, 1, "not for pictures");
+}
+
+TEST_CASE("predict: the classes of pictures, the same as from the data set") {
+  const Folder here;
+  const auto model = model_of("cnn-mnist", 3);
+  nn::save_checkpoint(here / "w.safetensors", torch_state(*model, 0));
+  run(here, {"import", "w.safetensors", "--model", "cnn-mnist", "--out", "a", "--json"}).json();
+  // The first test digits as pictures: as they are, as dark ink on white, and twice as large.
+  const std::string files = source_dir() + "/data/mnist/t10k-";
+  const nn::Dataset digits =
+      nn::read_idx(files + "images-idx3-ubyte.gz", files + "labels-idx1-ubyte.gz", 10, "digits")
+          .first(2);
+  for (size_t i = 0; i < 2; ++i) {
+    const auto from = digits.pixels.begin() + static_cast<std::ptrdiff_t>(784 * i);
+    nn::Image image{28, 28, 1, {from, from + 784}};
+    nn::write_png(here / concat("light", i, ".png"), image);
+    for (uint8_t& v : image.pixels) v = static_cast<uint8_t>(255 - v);
+    nn::write_png(here / concat("dark", i, ".png"), image);
+    nn::write_png(here / concat("large", i, ".png"), nn::resized(image, 56, 56));
+  }
+  run(here, {"predict", "a", "--limit", "2", "--out", "l.safetensors", "--json"}).json();
+  const std::vector<double> expected =
+      softmax(nn::load_checkpoint(here / "l.safetensors").find("logits"), 1).values();
+  const auto predictions = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"predict", "a", "--json"});
+    return run(here, arguments).json()["predictions"];
+  };
+  const Json light = predictions({"light0.png", "light1.png"});
+  REQUIRE(light.size() == 2);
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(light[i]["image"] == concat("light", i, ".png"));
+    const auto found = light[i]["probabilities"].get<std::vector<double>>();
+    REQUIRE(found.size() == 10);
+    for (size_t j = 0; j < 10; ++j) CHECK(found[j] == doctest::Approx(expected[10 * i + j]));
+    const auto best = std::max_element(found.begin(), found.end());
+    CHECK(light[i]["class"] == best - found.begin());
+    CHECK(light[i]["probability"] == *best);
+  }
+  const Json dark = predictions({"dark0.png", "dark1.png", "--invert"});
+  CHECK(dark[0]["probabilities"] == light[0]["probabilities"]);
+  CHECK(dark[1]["probabilities"] == light[1]["probabilities"]);
+  CHECK(predictions({"dark0.png"})[0]["probabilities"] != light[0]["probabilities"]);
+  CHECK(predictions({"large0.png", "--invert", "--resize"}).size() == 1);
+
+  check_error(here, {"predict", "a", "large0.png"}, 1,
+              "56x56 pixels, the model was made for 28x28");
+  check_error(here, {"predict", "a", "none.png"}, 1, "none.png");
+  check_error(here, {"predict", "a", "w.safetensors"}, 1, "w.safetensors");
+  check_error(here, {"predict", "a", "light0.png", "--out", "x.safetensors"}, 2, "choose one");
 }
