@@ -20,6 +20,9 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 }
 
 std::string nearest(const std::string& word, const std::vector<std::string>& known) {
+  const auto longer = std::find_if(known.begin(), known.end(),
+                                   [&](const std::string& k) { return k.starts_with(word); });
+  if (word.size() >= 3 && longer != known.end()) return *longer;
   const auto closer = [&](const std::string& a, const std::string& b) {
     return edit_distance(word, a) < edit_distance(word, b);
   };

@@ -77,10 +77,17 @@ TEST_CASE("ByteStream: packed files that are cut off or damaged") {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
       CAPTURE(at);
+      std::string found, refusal;
       try {
-        CHECK(text_of(*open_bytes(damaged, "made up"), 999) == text);  // bits of no meaning
+        found = text_of(*open_bytes(damaged, "made up"), 999);
       } catch (const DataError& error) {
-        CHECK(std::string(error.what()).starts_with("made up: damaged after "));
+        refusal = error.what();
+      }
+      if (refusal.empty()) {
+        CHECK(found == text);  // bits of no meaning
+      } else {
+        CAPTURE(refusal);
+        CHECK(refusal.starts_with("made up: damaged after "));
         ++refused;
       }
     }
