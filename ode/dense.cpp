@@ -55,11 +55,20 @@ Tensors hermite_terms(const Field& field, double t, double t1, const Tensor& y, 
 
 }  // namespace
 
+Tensor polynomial(const Tensor& y, const Tensors& terms, const Tensor& x) {
+  Tensor sum = terms.back() * x;
+  for (size_t k = terms.size() - 1; k-- > 0;) sum = (sum + terms[k]) * x;
+  return y + sum;
+}
+
 Interpolant::Interpolant(const Method& method, const Field& field, double t, double t1,
                          const Tensor& y, const Tensor& y1)
     : t_(t), t1_(t1), y_(y) {
   const Field f = without_side_effects(field);
   const Tableau* tableau = own_interpolant(method);
+  evaluations_ = tableau ? std::max<int64_t>(tableau->stages(),
+                                             static_cast<int64_t>(tableau->dense.size()))
+                         : 2;
   terms_ = tableau ? own_terms(*tableau, f, t, t1, y, y1) : hermite_terms(f, t, t1, y, y1);
 }
 
@@ -67,11 +76,7 @@ Tensor Interpolant::fraction(double time) const {
   return scalar((time - t_) / (t1_ - t_), y_.dtype(), y_.device());
 }
 
-Tensor Interpolant::value(const Tensor& x) const {
-  Tensor sum = terms_.back() * x;
-  for (size_t k = terms_.size() - 1; k-- > 0;) sum = (sum + terms_[k]) * x;
-  return y_ + sum;
-}
+Tensor Interpolant::value(const Tensor& x) const { return polynomial(y_, terms_, x); }
 
 Tensor Interpolant::derivative(const Tensor& x) const {
   Tensor sum = terms_.back() * static_cast<double>(terms_.size());

@@ -9,6 +9,9 @@
 
 namespace slope::ode {
 
+// y + sum_k terms_k x^k, k = 1, 2, .. x: () or, for each row of y, (N, 1, .., 1)
+Tensor polynomial(const Tensor& y, const Tensors& terms, const Tensor& x);
+
 // The polynomial of one step, p(x) = y + sum_k terms_k x^k with x = (t - t0) / (t1 - t0).
 class Interpolant {
  public:
@@ -24,11 +27,14 @@ class Interpolant {
   // The same at y's own fraction x of the step, () or (N, 1, .., 1): differentiable in x.
   Tensor value(const Tensor& x) const;
   Tensor derivative(const Tensor& x) const;
+  const Tensors& terms() const { return terms_; }         // of x, x^2, .., like y
+  int64_t evaluations() const { return evaluations_; }  // of the field, that it took to make it
 
  private:
   Tensor fraction(double time) const;
 
   double t_, t1_;
+  int64_t evaluations_;
   Tensor y_;
   Tensors terms_;  // of x, x^2, ..
 };

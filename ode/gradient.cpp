@@ -9,25 +9,25 @@ namespace {
 
 Solution differentiable(const Field& field, const Tensor& y0, const std::vector<double>& times,
                         const Tensor& watched_times, const Solver& solver, Gradient gradient,
-                        StepPlans* plans, const AdjointOptions& adjoint) {
+                        StepPlans* plans, const GradientOptions& options) {
+  check_options(gradient, options);
   switch (gradient) {
     case Gradient::checkpointed:
-      return solve_checkpointed(field, y0, times, watched_times, solver, plans);
+      return solve_checkpointed(field, y0, times, watched_times, solver, plans, States::kept,
+                                options.most_states);
     case Gradient::reversible:
       return solve_checkpointed(field, y0, times, watched_times, solver, plans,
                                 States::reconstructed);
     case Gradient::adjoint:
     case Gradient::adjoint_seminorm:
-      return solve_adjoint(field, y0, times, watched_times, solver, adjoint,
+      return solve_adjoint(field, y0, times, watched_times, solver, options,
                            gradient == Gradient::adjoint_seminorm, plans);
     case Gradient::through:
       break;
   }
-  SolveOptions options{.plans = plans};
-  if (watched_times.defined()) {
-    options.clock = watched_clock(watched_times, times, y0.dtype());
-  }
-  return solve(field, y0, times, solver, options);
+  SolveOptions taped{.plans = plans};
+  if (watched_times.defined()) taped.clock = watched_clock(watched_times, times, y0.dtype());
+  return solve(field, y0, times, solver, taped);
 }
 
 }  // namespace
@@ -59,19 +59,36 @@ Gradient parse_gradient(const std::string& word) {
       concat("gradient: there is no gradient \"", word, "\". Write one of ", all, "."));
 }
 
+void check_options(Gradient gradient, const GradientOptions& options) {
+  const auto refuse = [&](const std::string& what, const char* whose) {
+    throw ValueError(concat("gradient: ", what, " is an option of the ", whose,
+                            " gradient, not of ", name(gradient), ". Take the one or the other."));
+  };
+  if (options.most_states < 0) {
+    throw ValueError(concat("gradient: most_states is ", options.most_states,
+                            "; it must be at least 1, or 0 for a state at each step."));
+  }
+  const bool adjoint = gradient == Gradient::adjoint || gradient == Gradient::adjoint_seminorm;
+  if (options.most_states > 0 && gradient != Gradient::checkpointed) {
+    refuse("most_states", "checkpointed");
+  }
+  if (options.backward && !adjoint) refuse("a solver for the way back", "adjoint");
+  if (options.interpolate && !adjoint) refuse("interpolate", "adjoint");
+}
+
 Solution solve_differentiable(const Field& field, const Tensor& y0,
                               const std::vector<double>& times, const Solver& solver,
-                              Gradient gradient, StepPlans* plans, const AdjointOptions& adjoint) {
-  return differentiable(field, y0, times, {}, solver, gradient, plans, adjoint);
+                              Gradient gradient, StepPlans* plans, const GradientOptions& options) {
+  return differentiable(field, y0, times, {}, solver, gradient, plans, options);
 }
 
 Solution solve_differentiable(const Field& field, const Tensor& y0, const Tensor& times,
                               const Solver& solver, Gradient gradient, StepPlans* plans,
-                              const AdjointOptions& adjoint) {
+                              const GradientOptions& options) {
   if (times.rank() != 1) {
     throw ShapeError(concat("solve: times ", describe(times), " must have one axis: (T)."));
   }
-  return differentiable(field, y0, times.values(), times, solver, gradient, plans, adjoint);
+  return differentiable(field, y0, times.values(), times, solver, gradient, plans, options);
 }
 
 }  // namespace slope::ode

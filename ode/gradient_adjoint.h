@@ -10,6 +10,11 @@
 // whatever the number of steps; and the gradient is that of the ODE, to the backward solve's
 // tolerance, not that of the steps that were taken.
 //
+// Where the ODE damps, its solution backward in time grows, and the y that is solved back drifts
+// away from the one that was there. With `interpolate` the states of all steps of the way forward
+// are kept, y(t) is the dense output inside each, and only a and g are solved for. The way back
+// then ends a step wherever the way forward did, since the dense output has a kink there.
+//
 // Gradients of the times need no equation: dL/dt_j = dL/dy(t_j) f(t_j, y(t_j)), and at the start
 // -a(t0) f(t0, y(t0)).
 #pragma once
@@ -23,6 +28,6 @@ namespace slope::ode {
 // Lyons, "Hey, that's not an ODE", ICML 2021).
 Solution solve_adjoint(const Field& field, const Tensor& y0, const std::vector<double>& times,
                        const Tensor& watched_times, const Solver& solver,
-                       const AdjointOptions& options, bool seminorm, StepPlans* plans);
+                       const GradientOptions& options, bool seminorm, StepPlans* plans);
 
 }  // namespace slope::ode

@@ -25,8 +25,9 @@ struct Checkpoints {
   StepPlans* plans = nullptr;
   std::vector<double> grid = {};
   std::vector<int> orders = {};             // Solution::orders
-  std::vector<Tensors> states = {};         // at each time of the grid, or none
-  Tensors last_state = {}, ys = {};         // else: at its end, and the outputs
+  bool undo = false;                        // make the states again from the last one
+  KeptStates states = KeptStates();         // else: before each step, or some of them
+  Tensors last_state = {}, ys = {};         // of steps to undo: the last, and the outputs
   std::unique_ptr<RecordedStep> last = {};  // the last step of fixed ones: it need not run again
   int64_t last_evaluations = 0;             // of the field, in that step
   std::shared_ptr<Statistics> statistics = {};
@@ -39,34 +40,60 @@ struct Checkpoints {
 };
 
 // From the last step to the first, each computed once more from the state before it.
-Tensors walk_back(const Checkpoints& c, const CustomVjp& v);
+Tensors walk_back(Checkpoints& c, const CustomVjp& v);
 
 // Walks back through states that are kept, after all.
-Tensors walk_back_kept(const Checkpoints& c, const Tensors& context, const CustomVjp& v) {
+Tensors walk_back_kept(Checkpoints& c, const Tensors& context, const CustomVjp& v) {
   ++c.statistics->reconstructions_lost;
   const FieldCode code(c.field);
   const Tensors parameters = code.parameters(context);
   const Solver again{.method = c.method, .stepping = StepGrid{c.grid, c.orders}};
-  Solution s;
+  c.states = KeptStates();
   {
     const MuteTapes quiet;
-    s = solve(code.field(context), v.inputs[0], c.times, again,
-              {.plans = c.plans, .keep_states = true, .parameters = &parameters});
+    solve(code.field(context), v.inputs[0], c.times, again,
+          {.plans = c.plans, .kept = &c.states, .parameters = &parameters});
   }
-  return walk_back({.method = c.method,
-                    .field = c.field,
-                    .times = c.times,
-                    .times_given = c.times_given,
-                    .tolerance = c.tolerance,
-                    .plans = c.plans,
-                    .grid = c.grid,
-                    .orders = c.orders,
-                    .states = std::move(s.states),
-                    .statistics = c.statistics},
-                   v);
+  c.undo = false;
+  const Tensors gradients = walk_back(c, v);
+  c.undo = true;
+  c.states = KeptStates();
+  return gradients;
 }
 
-Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
+// Computes steps again whose states were not kept.
+class Repeating {
+ public:
+  Repeating(const Checkpoints& c, const Tensor& y0, const Tensors& context)
+      : c_(c),
+        field_(FieldCode(c.field).field(context)),
+        parameters_(FieldCode(c.field).parameters(context)),
+        options_{.plans = c.plans, .parameters = &parameters_},
+        stepper_(c.method, field_, y0, c.tolerance, options_, statistics_) {}
+  Repeating(const Repeating&) = delete;
+
+  Tensors step(size_t n, const Tensors& state, bool lasting) {
+    const MuteTapes quiet;
+    const Reached made = stepper_.advance({.before = std::span(c_.grid).first(n + 1),
+                                           .t1 = c_.grid[n + 1],
+                                           .order = c_.orders.empty() ? 0 : c_.orders[n],
+                                           .lasting = lasting},
+                                          state);
+    if (!made.failure.empty()) throw SolveError("gradient: a repeated step: " + made.failure);
+    return made.state;
+  }
+  int64_t evaluations() const { return statistics_.evaluations; }
+
+ private:
+  const Checkpoints& c_;
+  Field field_;
+  Tensors parameters_;
+  SolveOptions options_;
+  Statistics statistics_;
+  Stepper stepper_;
+};
+
+Tensors walk_back(Checkpoints& c, const CustomVjp& v) {
   const size_t steps = c.grid.size() - 1;
   const Tensors context(v.inputs.begin() + static_cast<int64_t>(c.first_context()), v.inputs.end());
   Tensors arriving(steps + 1);  // gradients of the states that are outputs
@@ -84,7 +111,12 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
   TimeGradients dtimes(c.times);
   const bool starts = steps > 0 && c.method->start_evaluations(false) > 0;
   std::optional<Reconstruction> undone;
-  if (c.states.empty()) {
+  Repeating repeating(c, v.inputs[0], context);
+  const KeptStates::Advance repeat = [&](size_t n, const Tensors& state, bool lasting) {
+    return repeating.step(n, state, lasting);
+  };
+  const int64_t repeated = c.states.repeated();
+  if (c.undo) {
     undone.emplace(c.method, c.field, context,
                    Reconstruction::Solved{c.grid, c.last_state, c.times, c.ys}, c.plans,
                    *c.statistics);
@@ -98,7 +130,6 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
   };
   for (size_t n = steps; n-- > 0;) {
     if (undone && !undone->step_back()) return walk_back_kept(c, context, v);
-    const Tensors& state = undone ? undone->state() : c.states[n];
     if (!flows()) {  // nothing flows into later states
       flow.state = {arriving[n]};
       continue;
@@ -111,7 +142,9 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
         sided_clock(c.method, c.field, std::span(c.grid).first(n + 1), c.grid[n + 1],
                     c.orders.empty() ? 0 : c.orders[n], v.inputs[0].dtype());
     const Tensor from_output = wanted.state ? arriving[n] : Tensor();
-    if (c.last && n + 1 == steps) {
+    const bool recorded = c.last && n + 1 == steps;
+    const Tensors state = recorded ? Tensors{} : undone ? undone->state() : c.states.at(n, repeat);
+    if (recorded) {
       flow = c.last->gradient(wanted, flow, from_output);
       c.statistics->evaluations_backward += c.last_evaluations;
     } else {
@@ -119,6 +152,9 @@ Tensors walk_back(const Checkpoints& c, const CustomVjp& v) {
     }
     if (wanted.clock) dtimes.add(clock, flow.clock);
   }
+  c.statistics->evaluations_backward += repeating.evaluations();
+  c.statistics->repeated_steps += c.states.repeated() - repeated;
+  c.statistics->states_kept = std::max(c.statistics->states_kept, c.states.most_kept());
   if (starts && flows() && wanted_at_start) {
     wanted.state = v.wanted[0];
     flow = gradients.start(c.grid[0], v.inputs[0], wanted, flow, {});
@@ -163,7 +199,7 @@ Tensors record_again(const Checkpoints& c, const CustomVjp& v) {
 
 Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vector<double>& times,
                             const Tensor& watched_times, const Solver& solver, StepPlans* plans,
-                            States states) {
+                            States states, int64_t most_states) {
   check_stepping(solver);
   const bool keep = states == States::kept;
   if (!keep && !solver.method.facts().reversible) {
@@ -174,6 +210,7 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
   if (!tape_listens()) return solve(field, y0, times, solver, {.plans = plans});
   auto c = std::make_shared<Checkpoints>(
       Checkpoints{.method = solver.method, .field = without_side_effects(field), .times = {}});
+  c->states = KeptStates(most_states);
   for (Tensor& x : c->field.context) x = {};  // only their number counts
   c->times_given = watched_times.defined();
   if (const auto* how = std::get_if<Adaptive>(&solver.stepping)) {
@@ -190,9 +227,11 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
   Solution solution;
   const auto forward = [&](const Tensors&) {
     show_field(field, times[0], y0, plans);
-    SolveOptions options{.plans = plans, .keep_states = keep, .parameters = &parameters};
+    SolveOptions options{
+        .plans = plans, .kept = keep ? &c->states : nullptr, .parameters = &parameters};
     Statistics in_last;  // what a last step that counts for itself has needed
-    if (!c->plans || !solver.method->replayable() || capturing()) {
+    const bool replaying = c->plans && solver.method->replayable() && !capturing();
+    if (most_states == 0 && !replaying) {
       options.last_step = [&](const Clock& at, const Tensors& state) {
         const std::vector<double>& clock = at.values;
         c->last = std::make_unique<RecordedStep>(
@@ -208,7 +247,7 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
     solution = solve(field, y0, times, solver, options);
     if (!keep && solution.status != Status::success) {
       // The end from which to go back is not among the outputs.
-      options.keep_states = true;
+      options.kept = &c->states;
       solution = solve(field, y0, times, solver, options);
     }
     *solution.statistics += in_last;
@@ -217,18 +256,17 @@ Solution solve_checkpointed(const Field& field, const Tensor& y0, const std::vec
     c->grid = std::move(solution.grid);
     c->orders = solution.orders;
     c->grid.resize(c->place_in_grid(c->times.size() - 1) + 1);
-    if (options.keep_states) {
-      c->states = std::move(solution.states);
-      c->states.resize(c->grid.size());
-    } else {
+    c->states.cut(c->grid.size() - 1);
+    c->undo = options.kept == nullptr;
+    if (c->undo) {
       c->last_state = solution.state;
       c->ys = solution.ys;
     }
     c->statistics = solution.statistics;
+    c->statistics->states_kept = c->states.most_kept();
     if (c->orders.size() >= c->grid.size()) c->orders.resize(c->grid.size() - 1);
     solution.grid = c->grid;
     solution.orders = c->orders;
-    solution.states.clear();
     return Tensors(solution.ys.begin() + 1, solution.ys.end());
   };
   const auto rule = [c](const CustomVjp& v) {

@@ -42,7 +42,8 @@ Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
       return own.or_throw().ys.back();
     }
     const Solution solution = solve_differentiable(field, x, times, settings.solver,
-                                                   settings.gradient, plans, settings.adjoint);
+                                                   settings.gradient, plans,
+                                                   settings.gradient_options);
     if (settings.solves) settings.solves->push_back(solution.statistics);
     collect(solution.warnings, settings);
     return solution.or_throw().ys.back();

@@ -41,8 +41,8 @@ struct BlockSettings {
   Solver solver;
   BatchSteps steps = BatchSteps::shared;
   Gradient gradient = Gradient::checkpointed;
-  AdjointOptions adjoint = {};  // of an adjoint gradient
-  bool plans = true;            // replay steps where the solve itself is not captured
+  GradientOptions gradient_options = {};
+  bool plans = true;  // replay steps where the solve itself is not captured
   // Receives the statistics of each block's solve; its gradient adds to them later.
   std::vector<std::shared_ptr<Statistics>>* solves = nullptr;
   // Receives Solution::warnings, each text once.

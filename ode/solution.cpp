@@ -26,6 +26,8 @@ Statistics& Statistics::operator+=(const Statistics& more) {
   accepted += more.accepted;
   rejected += more.rejected;
   reconstructions_lost += more.reconstructions_lost;
+  states_kept = std::max(states_kept, more.states_kept);
+  repeated_steps += more.repeated_steps;
   newton_iterations += more.newton_iterations;
   jacobian_products += more.jacobian_products;
   return *this;

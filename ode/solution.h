@@ -27,6 +27,8 @@ struct Statistics {
   int64_t accepted = 0;
   int64_t rejected = 0;
   int64_t reconstructions_lost = 0;  // reversible gradients that had to keep states after all
+  int64_t states_kept = 0;     // by the checkpointed gradient: the most at a time, y0 included
+  int64_t repeated_steps = 0;  // computed again by a gradient that may not keep all states
   // Of implicit methods: systems of equations linearised, and products of the field's Jacobian with
   // a vector to solve them, each as dear as two or three evaluations.
   int64_t newton_iterations = 0;

@@ -28,6 +28,9 @@ struct Solving {
 
   // The state at time t: the start, or the end of an accepted step.
   void reach(double t, const Tensors& state) {
+    if (options.kept && !result.grid.empty()) {
+      options.kept->offer(result.grid.size() - 1, result.state);
+    }
     result.t = t;
     result.y = state[0];
     result.state = state;
@@ -73,17 +76,19 @@ void Solving::fixed() {
     }
     result.orders = given->orders;
   }
+  if (options.kept) options.kept->expect(grid.size() - 1);
   begin({});
   const Tensors start = result.state;
   const size_t before = ends.size();  // ends[before - 1] is grid[0]
   for (size_t n = 0; n + 1 < grid.size(); ++n) {
     const double t1 = grid[n + 1];
     const bool output = options.keep_states || times[result.ys.size()] == t1;
+    const bool kept = options.kept && options.kept->wants(n + 1);
     const Reached made = step.advance({.before = ends,
                                        .t1 = t1,
                                        .order = result.orders.empty() ? 0 : result.orders[n],
                                        .last = n + 2 == grid.size(),
-                                       .lasting = output || options.stop_before},
+                                       .lasting = output || kept || options.stop_before},
                                       result.state);
     if (!made.failure.empty()) {
       return fail(Status::not_converged,

@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "ode/checkpoints.h"
 #include "ode/field.h"
 #include "ode/solution.h"
 #include "ode/solver.h"
@@ -14,6 +15,7 @@ namespace slope::ode {
 struct SolveOptions {
   StepPlans* plans = nullptr;  // replay steps from here; null: compute them eagerly
   bool keep_states = false;    // fill Solution::states
+  KeptStates* kept = nullptr;  // is offered the state before each step
   // Uploads the clock of a step, for times that carry a gradient.
   std::function<Tensor(const Clock& clock)> clock = {};
   // Makes the last of fixed steps, for a gradient that records it. state: at its beginning.

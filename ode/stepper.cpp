@@ -165,6 +165,7 @@ Reached Stepper::advance(const Advance& to, const Tensors& state) {
                           .clock = clock,
                           .state = state,
                           .parameters = parameters_,
+                          .tolerance = tolerance_,
                           .statistics = &statistics_});
   }
   if (!made.failure.empty()) return {.state = {}, .failure = made.failure};

@@ -31,12 +31,12 @@ struct Found {
 };
 Found gradients(const Field& f, const Tensor& y0, const std::vector<double>& times,
                 const Solver& solver, Gradient mode, StepPlans* plans = nullptr,
-                const AdjointOptions& adjoint = {}) {
+                const GradientOptions& options = {}) {
   const Tensor t = tensor(times, {static_cast<int64_t>(times.size())}, Dtype::f64);
   Tensors watched = {y0, t};
   watched.insert(watched.end(), f.context.begin(), f.context.end());
   Tape tape(watched);
-  const Solution s = solve_differentiable(f, y0, t, solver, mode, plans, adjoint);
+  const Solution s = solve_differentiable(f, y0, t, solver, mode, plans, options);
   REQUIRE(s.status == Status::success);
   Tensors d = tape.gradient(loss_of(s), watched);
   return {d, *s.statistics};
@@ -95,7 +95,7 @@ TEST_CASE("adjoint: approaches the discrete gradient as the tolerance falls") {
   for (size_t i = 0; i < 2; ++i) CHECK(largest_difference(twice[i], twice[i + 2].values()) < 1e-8);
   // Another method and tolerance for the way back: the way there stays as it is.
   const Solver coarse = parse_solver("bosh3@1e-3");
-  const AdjointOptions fine{.solver = parse_solver("dopri8@1e-11")};
+  const GradientOptions fine{.backward = parse_solver("dopri8@1e-11")};
   const Found own = gradients(f, start_state(), {0, 1}, coarse, Gradient::adjoint, nullptr, fine);
   const Found same = gradients(f, start_state(), {0, 1}, coarse, Gradient::adjoint);
   CHECK(own.counts.evaluations == same.counts.evaluations);
@@ -119,7 +119,7 @@ TEST_CASE("adjoint: fixed steps go back over the steps of the way there, at the 
       before = d;
     }
   }
-  const AdjointOptions finer{.solver = parse_solver("rk4:64")};
+  const GradientOptions finer{.backward = parse_solver("rk4:64")};
   CHECK(gradients(f, start_state(), {0, 0.5, 2}, parse_solver("rk4:8"), Gradient::adjoint, nullptr,
                   finer)
             .counts.evaluations_backward == 64 * 4 + 3);
@@ -237,21 +237,128 @@ TEST_CASE("adjoint: replayed steps have the bits of eager ones and allocate once
 TEST_CASE("adjoint: gradients of gradients") {
   const Tensors weights = small_weights(3, 4);
   Tensors second;
-  for (Gradient mode : {Gradient::checkpointed, Gradient::adjoint}) {
+  for (const auto& [mode, interpolate] :
+       {std::pair(Gradient::checkpointed, false), std::pair(Gradient::adjoint, false),
+        std::pair(Gradient::adjoint, true)}) {
     const Tensor y0 = start_state(), w = weights[0];
     Tape outer({y0, w});
     Tensor d;
     {
       Tape inner({y0});
       const Solution s =
-          solve_differentiable(small_network(weights), y0, {0, 1}, parse_solver("rk4:40"), mode);
+          solve_differentiable(small_network(weights), y0, {0, 1}, parse_solver("rk4:40"), mode,
+                               nullptr, {.interpolate = interpolate});
       d = inner.gradient(sum(sin(s.y)), {y0})[0];
     }
     for (const Tensor& x : outer.gradient(sum(square(d)), {y0, w})) second.push_back(x);
   }
-  CHECK(largest_difference(second[2], second[0].values()) < 1e-6);
-  CHECK(largest_difference(second[3], second[1].values()) < 1e-6);
+  for (size_t i : {2, 4}) {
+    CHECK(largest_difference(second[i], second[0].values()) < 1e-6);
+    CHECK(largest_difference(second[i + 1], second[1].values()) < 1e-6);
+  }
   CHECK(norm(second[1]).item() > 1e-3);
+}
+
+TEST_CASE("adjoint: with the state of the way forward") {
+  const Field f = small_network(small_weights(3, 5));
+  const GradientOptions interpolate{.interpolate = true};
+  for (Gradient mode : {Gradient::adjoint, Gradient::adjoint_seminorm}) {
+    // Of methods with dense output of their own, with cubics, implicit, and of several steps.
+    for (const char* method :
+         {"dopri5", "tsit5", "dopri8", "bosh3", "cash-karp", "kvaerno3", "adams"}) {
+      for (const char* tolerance : {"1e-3", "1e-5", "1e-7"}) {
+        const Solver solver = parse_solver(concat(method, "@", tolerance));
+        const Found exact = gradients(f, start_state(), kTimes, solver, Gradient::checkpointed);
+        const Found found =
+            gradients(f, start_state(), kTimes, solver, mode, nullptr, interpolate);
+        const double d = difference(exact, found);
+        INFO(std::string(name(mode)), ", ", concat(method, "@", tolerance), ": ", d);
+        CHECK(d < 500 * std::get<Adaptive>(solver.stepping).rtol);
+        CHECK(found.counts.evaluations == exact.counts.evaluations);
+        CHECK(found.counts.states_kept == exact.counts.states_kept + 1);
+      }
+    }
+  }
+  // Fixed steps: at the order of the method, as the cubic has it.
+  double before = 0;
+  for (int steps : {8, 16, 32}) {
+    const Solver solver = parse_solver(concat("rk4:", steps));
+    const double d = difference(
+        gradients(f, start_state(), {0, 0.5, 2}, solver, Gradient::checkpointed),
+        gradients(f, start_state(), {0, 0.5, 2}, solver, Gradient::adjoint, nullptr, interpolate));
+    if (before > 0) CHECK(std::log2(before / d) > 3.7);
+    before = d;
+  }
+  // A way back with fixed steps of its own ends one wherever the way there did; backward in time
+  // and with output times twice as well.
+  GradientOptions own = interpolate;
+  own.backward = parse_solver("rk4:64");
+  const Solver fine = parse_solver("dopri5@1e-9");
+  for (const std::vector<double>& times : {std::vector<double>{0, 0.5, 0.5, 1}, {1, 0.2, -0.5}}) {
+    const Found exact = gradients(f, start_state(), times, fine, Gradient::checkpointed);
+    const Found found =
+        gradients(f, start_state(), times, fine, Gradient::adjoint, nullptr, own);
+    for (size_t i = 0; i < exact.gradients.size(); ++i) {
+      if (i == 1) continue;  // of the times: two that are equal share one gradient as they like
+      CHECK(largest_difference(found.gradients[i], exact.gradients[i].values()) < 1e-6);
+    }
+  }
+  // Replayed: the same bits.
+  StepPlans plans;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const Solver solver = parse_solver("dopri5@1e-4");
+    const Found eager =
+        gradients(f, start_state(), kTimes, solver, Gradient::adjoint, nullptr, interpolate);
+    const Found replayed =
+        gradients(f, start_state(), kTimes, solver, Gradient::adjoint, &plans, interpolate);
+    CHECK(difference(eager, replayed) == 0);
+  }
+}
+
+TEST_CASE("adjoint: where the way back is unstable the state must be that of the way forward") {
+  // y1' = -50 y1, y2' = w y1: dy2(1)/dw = (1 - exp(-50)) / 50. Solved backward, y1 grows by exp(50).
+  const Tensor y0 = row({1, 0}), w = row({3});
+  const Field f{.context = {w}, .evaluate = [](const Tensor&, const Tensor& y, const Tensors& c) {
+                  const Tensor first = slice(y, 1, 0, 1);
+                  return concatenate({-50.0 * first, c[0] * first}, 1);
+                }};
+  const double expected = (1 - std::exp(-50.)) / 50;
+  const auto found = [&](const char* word, bool interpolate) {
+    Tape tape({w});
+    const Solution s = solve_differentiable(f, y0, {0, 1}, parse_solver(word), Gradient::adjoint,
+                                            nullptr, {.interpolate = interpolate});
+    return tape.gradient(sum(slice(s.y, 1, 1, 2)), {w})[0].item();
+  };
+  for (const char* word : {"dopri5@1e-6", "tsit5@1e-8", "kvaerno3@1e-6"}) {
+    INFO(word);
+    CHECK(std::abs(found(word, true) - expected) < 1e-3 * expected);
+    // Without it the gradient is nowhere near, or there is none.
+    double plain = HUGE_VAL;
+    try {
+      plain = found(word, false);
+    } catch (const SolveError&) {
+    }
+    CHECK(std::abs(plain - expected) > 100 * expected);
+  }
+}
+
+TEST_CASE("adjoint: jumps of the field end steps of the way back too") {
+  // y' = w y up to t = 0.5, then -2 w y: log y(1) / y(0) = w (0.5 - 1).
+  const Tensor w = row({0.7}), y0 = row({1.5});
+  Field f{.context = {w}, .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+            return c[0] * y * select(t > scalar(0.5, Dtype::f64), scalar(-2, Dtype::f64), 1);
+          }};
+  f.jumps = {0.5};
+  for (bool interpolate : {false, true}) {
+    Tape tape({w, y0});
+    const Solution s = solve_differentiable(f, y0, {0, 1}, parse_solver("dopri5@1e-9"),
+                                            Gradient::adjoint, nullptr, {.interpolate = interpolate});
+    const Tensors d = tape.gradient(sum(s.y), {w, y0});
+    CHECK(d[0].item() == doctest::Approx(-0.5 * 1.5 * std::exp(-0.35)).epsilon(1e-7));
+    CHECK(d[1].item() == doctest::Approx(std::exp(-0.35)).epsilon(1e-7));
+    INFO(interpolate, ": ", s.statistics->evaluations_backward, " ", s.statistics->evaluations);
+    CHECK(s.statistics->evaluations_backward < 0);
+  }
 }
 
 TEST_CASE("adjoint: what cannot be solved says so") {
@@ -265,7 +372,7 @@ TEST_CASE("adjoint: what cannot be solved says so") {
     }
     return "no error";
   };
-  const AdjointOptions hasty{.solver =
+  const GradientOptions hasty{.backward =
                                  Solver{parse_solver("dopri5").method,
                                         Adaptive{.rtol = 1e-9, .atol = 1e-9, .max_steps = 2}}};
   CHECK(message([&] {
