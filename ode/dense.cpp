@@ -66,9 +66,9 @@ Interpolant::Interpolant(const Method& method, const Field& field, double t, dou
     : t_(t), t1_(t1), y_(y) {
   const Field f = without_side_effects(field);
   const Tableau* tableau = own_interpolant(method);
-  evaluations_ = tableau ? std::max<int64_t>(tableau->stages(),
-                                             static_cast<int64_t>(tableau->dense.size()))
-                         : 2;
+  evaluations_ =
+      tableau ? std::max<int64_t>(tableau->stages(), static_cast<int64_t>(tableau->dense.size()))
+              : 2;
   terms_ = tableau ? own_terms(*tableau, f, t, t1, y, y1) : hermite_terms(f, t, t1, y, y1);
 }
 

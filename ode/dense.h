@@ -27,7 +27,7 @@ class Interpolant {
   // The same at y's own fraction x of the step, () or (N, 1, .., 1): differentiable in x.
   Tensor value(const Tensor& x) const;
   Tensor derivative(const Tensor& x) const;
-  const Tensors& terms() const { return terms_; }         // of x, x^2, .., like y
+  const Tensors& terms() const { return terms_; }       // of x, x^2, .., like y
   int64_t evaluations() const { return evaluations_; }  // of the field, that it took to make it
 
  private:

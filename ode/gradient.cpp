@@ -1,8 +1,11 @@
 #include "ode/gradient.h"
 
+#include <cmath>
+
 #include "ode/gradient_adjoint.h"
 #include "ode/gradient_checkpointed.h"
 #include "ode/gradient_times.h"
+#include "ode/number_text.h"
 
 namespace slope::ode {
 namespace {
@@ -57,6 +60,27 @@ Gradient parse_gradient(const std::string& word) {
   }
   throw ValueError(
       concat("gradient: there is no gradient \"", word, "\". Write one of ", all, "."));
+}
+
+GradientChoice parse_gradient_word(const std::string& word) {
+  const size_t comma = word.find(',');
+  GradientChoice choice{.gradient = parse_gradient(word.substr(0, comma))};
+  if (comma == std::string::npos) return choice;
+  const std::string option = word.substr(comma + 1);
+  if (option == "interpolate") {
+    choice.options.interpolate = true;
+  } else {
+    const bool states = option.starts_with("states=");
+    const std::optional<double> number = parse_number(option.substr(states ? 7 : 0));
+    if (!states || !number || !(*number >= 1 && *number <= 1e9) || *number != std::floor(*number)) {
+      throw ValueError(concat("gradient: \"", word, "\": there is no option \"", option,
+                              "\". Write checkpointed,states=N with N of 1 or more, or "
+                              "adjoint,interpolate."));
+    }
+    choice.options.most_states = static_cast<int64_t>(*number);
+  }
+  check_options(choice.gradient, choice.options);
+  return choice;
 }
 
 void check_options(Gradient gradient, const GradientOptions& options) {

@@ -27,6 +27,7 @@ const char* name(Gradient gradient);
 // lists them.
 Gradient parse_gradient(const std::string& word);
 
+// For example GradientOptions{.most_states = 20}.
 struct GradientOptions {
   // Checkpointed: at most so many states are kept at a time, y0 included; 0: one for each step.
   // The others are computed again from those, by the schedule that repeats the fewest steps
@@ -42,6 +43,13 @@ struct GradientOptions {
 };
 // Throws ValueError for options that another gradient has.
 void check_options(Gradient gradient, const GradientOptions& options);
+
+// What the words "checkpointed", "checkpointed,states=20" and "adjoint,interpolate" say.
+struct GradientChoice {
+  Gradient gradient = Gradient::checkpointed;
+  GradientOptions options = {};
+};
+GradientChoice parse_gradient_word(const std::string& word);
 
 // solve(), differentiable in y0 and in the field's context by the tapes that listen; without a tape
 // it is solve(). With plans, the steps forward (not those of `through`) and backward are replayed.

@@ -1,6 +1,7 @@
 #include "ode/gradient_adjoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <span>
 #include <utility>
@@ -83,8 +84,8 @@ Field augmented_field(const Field& field, const Layout& layout) {
                                                      const Tensors& context) {
     const Tensors parts = layout.split(z);
     const size_t own = layout.wanted().size();
-    const Tensor y = layout.interpolated() ? interpolated(std::span(context).subspan(own), t)
-                                           : parts[0];
+    const Tensor y =
+        layout.interpolated() ? interpolated(std::span(context).subspan(own), t) : parts[0];
     const Tensor& a = parts[layout.interpolated() ? 0 : 1];
     Tensors named(context.begin(), context.begin() + static_cast<std::ptrdiff_t>(own)), xs = {y};
     for (size_t i = 0; i < own; ++i) {
@@ -169,16 +170,24 @@ class WayBack {
     if (c_.interpolate) return over_pieces(j, state);
     Tensors all = {y};
     all.insert(all.end(), state.begin(), state.end());
-    const Solution s = solved(augmented_, layout_.join(all), c_.times[j], c_.times[j - 1], nullptr);
+    const Solution s = solved(augmented_, layout_.join(all), c_.times[j], c_.times[j - 1]);
     all = layout_.split(s.y);
     return Tensors(all.begin() + 1, all.end());
   }
 
  private:
+  // before: the piece that this one goes on from.
   Solution solved(const Field& f, const Tensor& z, double from, double to,
-                  const Solution* resume) const {
-    Solution s = solve(f, z, {from, to}, c_.between(from, to),
-                       {.plans = plans_, .resume = resume, .error_parts = error_parts_});
+                  const Solution* before = nullptr) const {
+    Solver solver = c_.between(from, to);
+    auto* how = std::get_if<Adaptive>(&solver.stepping);
+    // Behind a jump the slope is another one, and a method of several steps must start afresh.
+    const bool resume = how && !c_.backward.method.facts().multistep && field_.jumps.empty();
+    if (before && how && !resume) how->first_step = std::abs(before->next_step);
+    Solution s = solve(f, z, {from, to}, solver,
+                       {.plans = plans_,
+                        .resume = before && resume ? before : nullptr,
+                        .error_parts = error_parts_});
     if (s.status != Status::success)
       throw SolveError("gradient: the adjoint has no solution. " + s.message);
     c_.statistics->evaluations_backward += s.statistics->evaluations;
@@ -190,8 +199,6 @@ class WayBack {
     const auto place = [&](double t) {
       return static_cast<size_t>(std::find(c_.grid.begin(), c_.grid.end(), t) - c_.grid.begin());
     };
-    const bool goes_on = std::holds_alternative<Adaptive>(c_.backward.stepping) &&
-                         !c_.backward.method.facts().multistep && field_.jumps.empty();
     std::optional<Solution> s;
     Tensor z = layout_.join(state);
     for (size_t n = place(c_.times[j]); n > place(c_.times[j - 1]); --n) {
@@ -200,7 +207,7 @@ class WayBack {
       const Interpolant inside(c_.method, field_, t, t1, y, states_[n][0]);
       c_.statistics->evaluations_backward += inside.evaluations();
       const Field f = with_context(augmented_, joined(field_.context, piece_of(inside, t, t1, y)));
-      s = solved(f, z, t1, t, s && goes_on ? &*s : nullptr);
+      s = solved(f, z, t1, t, s ? &*s : nullptr);
       z = s->y;
     }
     return layout_.split(z);

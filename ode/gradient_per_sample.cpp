@@ -221,7 +221,14 @@ Tensors record_again(const Record& r, const CustomVjp& v) {
 PerSampleSolution solve_per_sample_differentiable(const Field& field, const Tensor& y0,
                                                   const std::vector<std::vector<double>>& times,
                                                   const Solver& solver, Gradient gradient,
-                                                  StepPlans* plans) {
+                                                  StepPlans* plans,
+                                                  const GradientOptions& options) {
+  check_options(gradient, options);
+  if (options.most_states > 0) {
+    throw ValueError(
+        "solve: with steps per sample one state is kept for each attempt, and no limit on the "
+        "number of states holds. Take shared steps, or the checkpointed gradient without states=.");
+  }
   if (!tape_listens() || y0.size() == 0)
     return solve_per_sample(field, y0, times, solver, {.plans = plans});
   if (gradient != Gradient::checkpointed && gradient != Gradient::through) {

@@ -36,14 +36,13 @@ Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
     const bool adaptive = std::holds_alternative<Adaptive>(settings.solver.stepping);
     if (settings.steps == BatchSteps::per_sample && adaptive) {
       const PerSampleSolution own = solve_per_sample_differentiable(
-          field, x, {times}, settings.solver, settings.gradient, plans);
+          field, x, {times}, settings.solver, settings.gradient, plans, settings.gradient_options);
       if (settings.solves) settings.solves->push_back(own.total);
       collect(own.warnings, settings);
       return own.or_throw().ys.back();
     }
-    const Solution solution = solve_differentiable(field, x, times, settings.solver,
-                                                   settings.gradient, plans,
-                                                   settings.gradient_options);
+    const Solution solution = solve_differentiable(
+        field, x, times, settings.solver, settings.gradient, plans, settings.gradient_options);
     if (settings.solves) settings.solves->push_back(solution.statistics);
     collect(solution.warnings, settings);
     return solution.or_throw().ys.back();

@@ -100,8 +100,10 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
   const Tensor labels = from_host(classes, {c.batch});
 
   SolveMeter meter;
+  const ode::GradientChoice gradient = ode::parse_gradient_word(c.gradient);
   const ode::BlockSettings solve{.solver = ode::parse_solver(c.solver),
-                                 .gradient = ode::parse_gradient(c.gradient),
+                                 .gradient = gradient.gradient,
+                                 .gradient_options = gradient.options,
                                  .solves = meter.sink()};
   const bool plan = can_be_captured(solve.solver) || !model->has_ode();
   const auto logits = [&](const Tensor& images, nn::Pass& pass) {

@@ -90,9 +90,11 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
       nn::make_optimizer(options.optimizer, model_->named_parameters(),
                          {.weight_decay = options.weight_decay, .momentum = options.momentum > 0});
   schedule_ = nn::make_schedule(options.schedule, options.lr, options.momentum);
+  const ode::GradientChoice gradient = ode::parse_gradient_word(options.gradient);
   solve_ = {.solver = ode::parse_solver(options.solver),
             .steps = ode::parse_batch_steps(options.stepping),
-            .gradient = ode::parse_gradient(options.gradient),
+            .gradient = gradient.gradient,
+            .gradient_options = gradient.options,
             .solves = meter_.sink(),
             .warnings = meter_.warnings()};
   nn::StepOptions step{.label_smoothing = options.label_smoothing,

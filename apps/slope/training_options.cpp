@@ -24,9 +24,10 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--data", v.data, "Data set; default: the model's own (slope info data)");
   options.add("--solver", v.solver,
               "METHOD[,name=value]..[:STEPS|:h=SIZE|@RTOL[,ATOL]] (slope info methods)");
-  options.add("--gradient", v.gradient,
-              "How to differentiate the solve: checkpointed, through, reversible, adjoint or "
-              "adjoint-seminorm");
+  options.add(
+      "--gradient", v.gradient,
+      "How to differentiate the solve: checkpointed (with states=N: in the memory of N "
+      "states), through, reversible, adjoint or adjoint-seminorm (either with interpolate)");
   options.add("--stepping", v.stepping,
               "Adaptive steps: shared by the samples of a batch, or per-sample");
   options.add("--epochs", v.epochs, "Passes over the training set", positive());

@@ -203,9 +203,9 @@ TEST_CASE("checkpoints: of a solve that failed, and options that do not belong t
     std::vector<double> found;
     for (int64_t states : {0, 3}) {
       Tape tape({y0, w});
-      const Solution failed = solve_differentiable(edge, y0, {0, 0.4, 1}, parse_solver(word),
-                                                   Gradient::checkpointed, nullptr,
-                                                   {.most_states = states});
+      const Solution failed =
+          solve_differentiable(edge, y0, {0, 0.4, 1}, parse_solver(word), Gradient::checkpointed,
+                               nullptr, {.most_states = states});
       REQUIRE(failed.status == Status::not_finite);
       found.push_back(tape.gradient(sum(failed.ys[1]), {w})[0].item());
     }

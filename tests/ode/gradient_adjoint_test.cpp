@@ -266,14 +266,15 @@ TEST_CASE("adjoint: with the state of the way forward") {
     // Of methods with dense output of their own, with cubics, implicit, and of several steps.
     for (const char* method :
          {"dopri5", "tsit5", "dopri8", "bosh3", "cash-karp", "kvaerno3", "adams"}) {
+      // The long steps of a method of high order ask much of a cubic.
+      const double factor = std::string(method) == "adams" ? 5000 : 500;
       for (const char* tolerance : {"1e-3", "1e-5", "1e-7"}) {
         const Solver solver = parse_solver(concat(method, "@", tolerance));
         const Found exact = gradients(f, start_state(), kTimes, solver, Gradient::checkpointed);
-        const Found found =
-            gradients(f, start_state(), kTimes, solver, mode, nullptr, interpolate);
+        const Found found = gradients(f, start_state(), kTimes, solver, mode, nullptr, interpolate);
         const double d = difference(exact, found);
         INFO(std::string(name(mode)), ", ", concat(method, "@", tolerance), ": ", d);
-        CHECK(d < 500 * std::get<Adaptive>(solver.stepping).rtol);
+        CHECK(d < factor * std::get<Adaptive>(solver.stepping).rtol);
         CHECK(found.counts.evaluations == exact.counts.evaluations);
         CHECK(found.counts.states_kept == exact.counts.states_kept + 1);
       }
@@ -296,8 +297,7 @@ TEST_CASE("adjoint: with the state of the way forward") {
   const Solver fine = parse_solver("dopri5@1e-9");
   for (const std::vector<double>& times : {std::vector<double>{0, 0.5, 0.5, 1}, {1, 0.2, -0.5}}) {
     const Found exact = gradients(f, start_state(), times, fine, Gradient::checkpointed);
-    const Found found =
-        gradients(f, start_state(), times, fine, Gradient::adjoint, nullptr, own);
+    const Found found = gradients(f, start_state(), times, fine, Gradient::adjoint, nullptr, own);
     for (size_t i = 0; i < exact.gradients.size(); ++i) {
       if (i == 1) continue;  // of the times: two that are equal share one gradient as they like
       CHECK(largest_difference(found.gradients[i], exact.gradients[i].values()) < 1e-6);
@@ -316,7 +316,8 @@ TEST_CASE("adjoint: with the state of the way forward") {
 }
 
 TEST_CASE("adjoint: where the way back is unstable the state must be that of the way forward") {
-  // y1' = -50 y1, y2' = w y1: dy2(1)/dw = (1 - exp(-50)) / 50. Solved backward, y1 grows by exp(50).
+  // y1' = -50 y1, y2' = w y1: dy2(1)/dw = (1 - exp(-50)) / 50. Solved backward, y1 grows by
+  // exp(50).
   const Tensor y0 = row({1, 0}), w = row({3});
   const Field f{.context = {w}, .evaluate = [](const Tensor&, const Tensor& y, const Tensors& c) {
                   const Tensor first = slice(y, 1, 0, 1);
@@ -351,13 +352,15 @@ TEST_CASE("adjoint: jumps of the field end steps of the way back too") {
   f.jumps = {0.5};
   for (bool interpolate : {false, true}) {
     Tape tape({w, y0});
-    const Solution s = solve_differentiable(f, y0, {0, 1}, parse_solver("dopri5@1e-9"),
-                                            Gradient::adjoint, nullptr, {.interpolate = interpolate});
+    const Solution s =
+        solve_differentiable(f, y0, {0, 1}, parse_solver("dopri5@1e-9"), Gradient::adjoint, nullptr,
+                             {.interpolate = interpolate});
     const Tensors d = tape.gradient(sum(s.y), {w, y0});
     CHECK(d[0].item() == doctest::Approx(-0.5 * 1.5 * std::exp(-0.35)).epsilon(1e-7));
     CHECK(d[1].item() == doctest::Approx(std::exp(-0.35)).epsilon(1e-7));
-    INFO(interpolate, ": ", s.statistics->evaluations_backward, " ", s.statistics->evaluations);
-    CHECK(s.statistics->evaluations_backward < 0);
+    // Nobody has to find out about the jump by trying: that cost 111 evaluations on the way there.
+    CHECK(s.statistics->evaluations < 120);
+    CHECK(s.statistics->evaluations_backward < (interpolate ? 400 : 160));
   }
 }
 
@@ -373,8 +376,8 @@ TEST_CASE("adjoint: what cannot be solved says so") {
     return "no error";
   };
   const GradientOptions hasty{.backward =
-                                 Solver{parse_solver("dopri5").method,
-                                        Adaptive{.rtol = 1e-9, .atol = 1e-9, .max_steps = 2}}};
+                                  Solver{parse_solver("dopri5").method,
+                                         Adaptive{.rtol = 1e-9, .atol = 1e-9, .max_steps = 2}}};
   CHECK(message([&] {
           gradients(small_network(weights), y0, {0, 1}, parse_solver("rk4:4"), Gradient::adjoint,
                     nullptr, hasty);

@@ -409,4 +409,13 @@ TEST_CASE("gradient: modes by name") {
                        "gradient: there is no gradient \"adjiont\". Write one of checkpointed, "
                        "through, reversible, adjoint, adjoint-seminorm.",
                        ValueError);
+  CHECK(parse_gradient_word("adjoint").gradient == Gradient::adjoint);
+  CHECK(parse_gradient_word("checkpointed,states=20").options.most_states == 20);
+  CHECK(parse_gradient_word("adjoint-seminorm,interpolate").options.interpolate);
+  for (const char* word : {"checkpointed,states=0", "checkpointed,states=1.5",
+                           "checkpointed,states=", "checkpointed,20", "checkpointed,", "adjoint,x",
+                           "through,states=3", "checkpointed,interpolate", ",states=3"}) {
+    CAPTURE(word);
+    CHECK_THROWS_AS(parse_gradient_word(word), ValueError);
+  }
 }
