@@ -69,9 +69,9 @@ struct File {
     for (size_t i = count; i-- > 0;) value = value << 8 | bytes[at + i];
     return value;
   }
-  size_t big_endian(size_t at) const {
+  size_t big_endian(size_t at, size_t count = 4) const {
     size_t value = 0;
-    for (size_t i = 0; i < 4; ++i) value = value << 8 | bytes[at + i];
+    for (size_t i = 0; i < count; ++i) value = value << 8 | bytes[at + i];
     return value;
   }
   [[noreturn]] void fail(const std::string& what) const {
@@ -95,7 +95,19 @@ void check_png(const File& file) {
   }
 }
 
-// The end marker comes after the last scan: stb_image fills what is missing with grey.
+// The Huffman tables that begin behind the marker at `at`: each has up to 256 codes. Stb_image
+// writes the codes of larger ones over other memory (before version 2.28).
+void check_huffman_tables(const File& file, size_t at) {
+  const size_t end = std::min(at + 2 + file.big_endian(at + 2, 2), file.bytes.size());
+  for (at += 4; at + 17 <= end;) {
+    size_t codes = 0;
+    for (size_t i = 1; i <= 16; ++i) codes += file.bytes[at + i];
+    if (codes > 256)
+      file.fail(concat("damaged: the Huffman table at offset ", at, " has ", codes, " codes"));
+    at += 17 + codes;
+  }
+}
+
 void check_jpeg(const File& file) {
   const auto last = [&](uint8_t marker) -> size_t {
     for (size_t i = file.bytes.size(); i-- > 1;) {
@@ -103,7 +115,22 @@ void check_jpeg(const File& file) {
     }
     return 0;
   };
-  if (last(0xd9) <= last(0xda)) file.fail("truncated: it has no end marker");
+  constexpr uint8_t kEnd = 0xd9, kScan = 0xda, kTables = 0xc4;
+  // The end marker comes after the last scan: stb_image fills what is missing with grey.
+  if (last(kEnd) <= last(kScan)) file.fail("truncated: it has no end marker");
+  // From segment to segment up to the first scan; in its packed values, and wherever the order of
+  // segments is lost, every place that looks like tables is taken for some.
+  bool segments = true;
+  for (size_t at = 2; at + 4 <= file.bytes.size();) {
+    if (file.bytes[at] != 0xff || file.bytes[at + 1] == 0xff) {
+      ++at;
+      continue;
+    }
+    const uint8_t marker = file.bytes[at + 1];
+    if (marker == kTables) check_huffman_tables(file, at);
+    segments &= marker >= 0xc0 && marker != kScan && (marker < 0xd0 || marker > kEnd);
+    at += segments ? 2 + file.big_endian(at + 2, 2) : 1;
+  }
 }
 
 // stb_image reads zeros after the end of these two.
@@ -113,21 +140,34 @@ void check_bmp(const File& file, int64_t width, int64_t height) {
   if (file.bytes.size() < file.little_endian(10, 4) + row * static_cast<size_t>(height))
     file.fail(concat("truncated at offset ", file.bytes.size()));
 }
-void check_pnm(const File& file, int64_t width, int64_t height, int channels) {
-  // The header: P5 or P6, three numbers, between them blanks and comments, then one blank.
-  size_t at = 2, largest = 0;
-  for (int number = 0; number < 3; ++number) {
+struct PnmHeader {
+  size_t width = 0, height = 0, largest = 0;
+  size_t end = 0;  // of the last number; one blank and the values follow
+};
+// P5 or P6, three numbers, between them blanks and comments. Large numbers, which overflow inside
+// stb_image, are refused before it sees them.
+PnmHeader read_pnm_header(const File& file) {
+  PnmHeader header;
+  size_t at = 2;
+  for (size_t* number : {&header.width, &header.height, &header.largest}) {
     while (at < file.bytes.size() && !std::isdigit(file.bytes[at])) {
       if (file.bytes[at] == '#')
         while (at < file.bytes.size() && file.bytes[at] != '\n') ++at;
       else
         ++at;
     }
-    for (largest = 0; at < file.bytes.size() && std::isdigit(file.bytes[at]); ++at)
-      largest = std::min<size_t>(10 * largest + (file.bytes[at] - '0'), 1 << 20);
+    for (; at < file.bytes.size() && std::isdigit(file.bytes[at]); ++at) {
+      *number = 10 * *number + (file.bytes[at] - '0');
+      if (*number > 1'000'000) file.fail("its header is damaged: a number above a million");
+    }
   }
+  header.end = at;
+  return header;
+}
+void check_pnm(const File& file, const PnmHeader& header, int64_t width, int64_t height,
+               int channels) {
   const auto values = static_cast<size_t>(width * height * channels);
-  if (file.bytes.size() < at + 1 + values * (largest > 255 ? 2 : 1))
+  if (file.bytes.size() < header.end + 1 + values * (header.largest > 255 ? 2 : 1))
     file.fail(concat("truncated at offset ", file.bytes.size()));
 }
 
@@ -153,6 +193,7 @@ Image read_image(const std::filesystem::path& path, int64_t channels) {
   if (!png && !jpeg && !bmp && !pnm) file.fail("not a picture in PNG, JPEG, BMP or PNM format");
   if (png) check_png(file);
   if (jpeg) check_jpeg(file);
+  const PnmHeader pnm_header = pnm ? read_pnm_header(file) : PnmHeader{};
 
   int width = 0, height = 0, file_channels = 0;
   const auto size = static_cast<int>(file.bytes.size());
@@ -165,7 +206,7 @@ Image read_image(const std::filesystem::path& path, int64_t channels) {
                      " along a side and ", kMostPixels, " in all are read"));
   }
   if (bmp) check_bmp(file, width, height);
-  if (pnm) check_pnm(file, width, height, file_channels);
+  if (pnm) check_pnm(file, pnm_header, width, height, file_channels);
 
   // Four channels of 16 bits, padded to JPEG's blocks, with room for a buffer that grows by
   // doubling.

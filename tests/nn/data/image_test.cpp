@@ -154,9 +154,14 @@ TEST_CASE("image: bad files") {
   std::string damaged = png(3, 1, row);
   damaged[45] = static_cast<char>(damaged[45] ^ 1);
   CHECK(refusal(damaged) == "picture: damaged: the chunk at offset 33 has a wrong checksum.");
+  std::string jpeg = read_bytes(test::source_dir() + "/tests/nn/data/gradient.jpg");
+  const size_t tables = jpeg.find("\xff\xc4");
+  REQUIRE(tables < jpeg.size());
+  jpeg.replace(tables + 5, 2, "\xff\xff");  // 255 codes of one bit, 255 of two
+  CHECK(contains(refusal(jpeg), concat("the Huffman table at offset ", tables + 4, " has 5")));
   CHECK(contains(refusal("P6 100 100 255\nabc"), "truncated at offset 18"));
   CHECK(contains(refusal("P6 -5 100 255\nabc"), "picture: "));
-  CHECK(contains(refusal("P5 99999999999 100 255\nabc"), "picture: "));
+  CHECK(contains(refusal("P5 99999999999 100 255\nabc"), "a number above a million"));
 }
 
 TEST_CASE("image: cut off anywhere, a picture is refused") {
