@@ -189,8 +189,8 @@ int run(const AttackCommand& c, const Settings& settings) {
 
 Command attack_command(CLI::App& program, Settings& settings) {
   auto values = std::make_shared<AttackCommand>();
-  CLI::App* app = program.add_subcommand(
-      "attack", "Accuracy of a trained model under attack, as a matrix over solvers");
+  CLI::App* app = add_command(program, "attack",
+                              "Accuracy of a trained model under attack, as a matrix over solvers");
   auto options = std::make_shared<OptionList>(*app);
   options->add("run", values->run, "Run folder")->required();
   options

@@ -253,12 +253,13 @@ int run(const BenchCommand& c, const Settings& settings) {
 
 Command bench_command(CLI::App& program, Settings& settings) {
   auto v = std::make_shared<BenchCommand>();
-  CLI::App* app = program.add_subcommand(
-      "bench", "Times of training, evaluation and attack steps, and of kernels");
+  CLI::App* app = add_command(program, "bench",
+                              "Times of training, evaluation and attack steps, and of kernels");
   auto options = std::make_shared<OptionList>(*app);
-  options->add("what", v->what, "train-step, eval-step, attack-step or ops")
-      ->required()
-      ->check(CLI::IsMember({"train-step", "eval-step", "attack-step", "ops"}));
+  options
+      ->add("what", v->what, "train-step, eval-step, attack-step or ops",
+            one_of({"train-step", "eval-step", "attack-step", "ops"}))
+      ->required();
   options->add("--model", v->model, "Model (slope info models)");
   options->add("--attack", v->attack, "Attack of attack-step");
   options->add("--solver", v->solver, "Solver");

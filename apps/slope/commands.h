@@ -2,8 +2,8 @@
 // the exit status.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "apps/slope/settings.h"

@@ -73,8 +73,8 @@ int run(const EvalCommand& c, const Settings& settings) {
 
 Command eval_command(CLI::App& program, Settings& settings) {
   auto values = std::make_shared<EvalCommand>();
-  CLI::App* app = program.add_subcommand(
-      "eval", "Accuracy and evaluations of a trained model under one or many solvers");
+  CLI::App* app = add_command(
+      program, "eval", "Accuracy and evaluations of a trained model under one or many solvers");
   auto options = std::make_shared<OptionList>(*app);
   options->add("run", values->run, "Run folder")->required();
   options

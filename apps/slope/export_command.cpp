@@ -38,8 +38,8 @@ int run(const ExportCommand& c, const Settings& settings) {
 
 Command export_command(CLI::App& program, Settings& settings) {
   auto values = std::make_shared<ExportCommand>();
-  CLI::App* app = program.add_subcommand(
-      "export", "The weights of a run as a PyTorch state_dict or as slope's");
+  CLI::App* app =
+      add_command(program, "export", "The weights of a run as a PyTorch state_dict or as slope's");
   auto options = std::make_shared<OptionList>(*app);
   options->add("run", values->run, "Run folder")->required();
   options->add("--out", values->out, "FILE.safetensors")->required();

@@ -97,8 +97,9 @@ int run(ImportCommand c, Settings settings) {
 
 Command import_command(CLI::App& program, Settings& settings) {
   auto values = std::make_shared<ImportCommand>();
-  CLI::App* app = program.add_subcommand(
-      "import", "A run folder from weights, e.g. a PyTorch state_dict saved with safetensors");
+  CLI::App* app =
+      add_command(program, "import",
+                  "A run folder from weights, e.g. a PyTorch state_dict saved with safetensors");
   auto options = std::make_shared<OptionList>(*app);
   options->add("weights", values->weights, "WEIGHTS.safetensors")->required();
   options->add("--model", values->options.model, "NAME[,option=value].. (slope info models)")

@@ -291,9 +291,9 @@ int run(const std::string& topic, const SheetOptions& sheet, const Settings& set
 Command info_command(CLI::App& program, Settings& settings) {
   auto topic = std::make_shared<std::string>();
   auto sheet = std::make_shared<SheetOptions>();
-  CLI::App* app = program.add_subcommand("info",
-                                         "What there is: methods, models, problems, attacks, "
-                                         "data, devices, ops; or about a RUN or FILE.safetensors");
+  CLI::App* app = add_command(program, "info",
+                              "What there is: methods, models, problems, attacks, "
+                              "data, devices, ops; or about a RUN or FILE.safetensors");
   auto options = std::make_shared<OptionList>(*app);
   options
       ->add("topic", *topic,

@@ -92,6 +92,9 @@ int run(const std::vector<std::string>& typed) {
                       : repeated_option(*command->app, arguments, error.what()))
               << "\n";
     return 2;
+  } catch (const UsageError& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return 2;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {  // --help, --version
       std::ostringstream out;

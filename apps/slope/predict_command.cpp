@@ -123,9 +123,9 @@ int predict_data(const PredictCommand& c, const Run& run, const Settings& settin
 int run(const PredictCommand& c, const Settings& settings) {
   apply_settings(settings);
   if (c.images.empty() && c.out.empty())
-    throw CLI::RequiredError("IMAGE.. or --data D --out FILE.safetensors");
+    throw UsageError("IMAGE.. or --data D --out FILE.safetensors is required");
   if (!c.images.empty() && (!c.out.empty() || !c.data.empty()))
-    throw CLI::ValidationError("Pictures are printed, data goes to --out: choose one of them.");
+    throw UsageError("Pictures are printed, data goes to --out: choose one of them.");
   const Run trained = open_run(c.run, settings);
   return c.images.empty() ? predict_data(c, trained, settings)
                           : predict_pictures(c, trained, settings);
@@ -135,8 +135,9 @@ int run(const PredictCommand& c, const Settings& settings) {
 
 Command predict_command(CLI::App& program, Settings& settings) {
   auto values = std::make_shared<PredictCommand>();
-  CLI::App* app = program.add_subcommand(
-      "predict", "Classes of your own pictures, or the raw outputs on a data set as a file");
+  CLI::App* app =
+      add_command(program, "predict",
+                  "Classes of your own pictures, or the raw outputs on a data set as a file");
   auto options = std::make_shared<OptionList>(*app);
   options->add("run", values->run, "Run folder")->required();
   options->add("images", values->images, "Pictures (PNG, JPEG, BMP, ..) of the model's size");

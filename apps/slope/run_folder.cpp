@@ -145,8 +145,7 @@ Run open_run(const std::string& folder, const Settings& settings) {
       throw DataError(
           concat(folder, ": not a finished run: ", file.filename().string(), " is missing."));
   }
-  CLI::App unused;
-  OptionList list(unused);
+  OptionList list;
   list.add("model", run.options.model, "");
   add_training_options(list, run.options);
   list.add("--seed", run.settings.seed, "");

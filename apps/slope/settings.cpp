@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -63,6 +64,27 @@ Check seed_check() {
 
 }  // namespace
 
+CLI::App* add_command(CLI::App& program, const std::string& name, const std::string& what) {
+  return program.add_subcommand(name, what);
+}
+
+Option* Option::required() {
+  option_->required();
+  return this;
+}
+Option* Option::allow_extra_args(bool allow) {
+  option_->allow_extra_args(allow);
+  return this;
+}
+Option* Option::delimiter(char sign) {
+  option_->delimiter(sign);
+  return this;
+}
+Option* Option::group(const std::string& heading) {
+  option_->group(heading);
+  return this;
+}
+
 Check positive() {
   return number_check("positive", [](double v) { return v > 0; });
 }
@@ -81,11 +103,68 @@ Check one_of(std::vector<std::string> words) {
   };
 }
 
-CLI::Option* OptionList::add_flag(const std::string& name, bool& value, const std::string& help) {
-  CLI::Option* option = app_.add_flag(name, value, help);
+template <typename T>
+constexpr OptionList::Kind OptionList::kind_of() {
+  if constexpr (std::is_same_v<T, bool>) return Kind::flag;
+  if constexpr (std::is_integral_v<T>) return Kind::whole_number;
+  if constexpr (std::is_floating_point_v<T>) return Kind::number;
+  return Kind::text;
+}
+
+OptionList::OptionList() : app_(std::make_shared<CLI::App>()) {}
+OptionList::OptionList(CLI::App& app) : app_(std::shared_ptr<void>(), &app) {}
+
+Option* OptionList::remember(const std::string& name, Entry entry) {
+  entry.handle = std::make_unique<Option>(entry.option);
+  Entry& kept = entries_[name.substr(name.find_first_not_of('-'))];
+  kept = std::move(entry);
+  return kept.handle.get();
+}
+
+template <typename T>
+Option* OptionList::remember(const std::string& name, CLI::Option* option, T& value,
+                             const Check& check) {
+  const auto set = [&value](const std::string& text) {
+    return CLI::detail::lexical_cast(text, value);
+  };
+  return remember(name, {option, kind_of<T>(), check, set, nullptr});
+}
+
+template <typename T>
+Option* OptionList::remember(const std::string& name, CLI::Option* option, std::vector<T>& list,
+                             const Check& check) {
+  const auto set = [&list](const std::string& text) {
+    list.emplace_back();
+    return CLI::detail::lexical_cast(text, list.back());
+  };
+  return remember(name, {option, kind_of<T>(), check, set, nullptr});
+}
+
+template <typename T>
+Option* OptionList::add(const std::string& name, T& value, const std::string& help, Check check) {
+  CLI::Option* option = app_->add_option(name, value, help)->capture_default_str();
+  if (check) option->check(CLI::Validator(check, ""));
+  return remember(name, option, value, check);
+}
+
+// What CLI11 makes of a type is compiled once, here, not in every command.
+#define SLOPE_OPTION_OF(...)                                                    \
+  template Option* OptionList::add(const std::string& name, __VA_ARGS__& value, \
+                                   const std::string& help, Check check);
+SLOPE_OPTION_OF(std::string)
+SLOPE_OPTION_OF(int)
+SLOPE_OPTION_OF(int64_t)
+SLOPE_OPTION_OF(uint64_t)
+SLOPE_OPTION_OF(double)
+SLOPE_OPTION_OF(std::vector<std::string>)
+SLOPE_OPTION_OF(std::vector<int64_t>)
+SLOPE_OPTION_OF(std::vector<double>)
+#undef SLOPE_OPTION_OF
+
+Option* OptionList::add_flag(const std::string& name, bool& value, const std::string& help) {
+  CLI::Option* option = app_->add_flag(name, value, help);
   const size_t last = name.rfind("--");  // "-v,--verbose"
-  remember(name.substr(last), option, value, {});
-  return option;
+  return remember(name.substr(last), option, value, {});
 }
 
 // Sets one value of an option; what is wrong with it, or nothing.
@@ -139,6 +218,14 @@ void OptionList::read_toml(const std::string& path) {
 bool OptionList::given(const std::string& name) const {
   const Entry& entry = entries_.at(name);
   return entry.in_file || entry.option->count() > 0;
+}
+
+std::vector<std::string> OptionList::typed() const {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app_->get_options()) {
+    if (option->count() > 0) names.push_back(option->get_single_name());
+  }
+  return names;
 }
 
 void add_settings(OptionList& options, Settings& s) {

@@ -268,8 +268,8 @@ int run(const SolveCommand& c, const Settings& settings) {
 
 Command solve_command(CLI::App& program, Settings& settings) {
   auto values = std::make_shared<SolveCommand>();
-  CLI::App* app = program.add_subcommand(
-      "solve", "Built-in ODE problems: how exact a solver is, and what it costs");
+  CLI::App* app = add_command(program, "solve",
+                              "Built-in ODE problems: how exact a solver is, and what it costs");
   auto options = std::make_shared<OptionList>(*app);
   options->add("problem", values->problem, "Problem (slope info problems); detest: 25 of them")
       ->required();

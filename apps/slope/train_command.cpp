@@ -38,7 +38,7 @@ int run(TrainCommand c, const Settings& given) {
     settings.seed = old->settings.seed;
     settings.dtype = old->settings.dtype;
   } else if (c.options.model.empty()) {
-    throw CLI::RequiredError("MODEL (or --resume RUN)");
+    throw UsageError("MODEL (or --resume RUN) is required");
   }
   complete(c.options);
   // Everything that can be wrong shows before a folder is touched.
@@ -78,16 +78,13 @@ int run(TrainCommand c, const Settings& given) {
 }
 
 // A run goes on with its own options: others would be ignored, so they are refused.
-void check_resume(const CLI::App& app) {
+void check_resume(const std::vector<std::string>& typed) {
   const std::string allowed[] = {"resume", "epochs", "threads", "device", "data-dir",
                                  "exact",  "quiet",  "json",    "force"};
-  for (const CLI::Option* option : app.get_options()) {
-    const std::string name = option->get_single_name();
-    if (option->count() == 0 ||
-        std::find(std::begin(allowed), std::end(allowed), name) != std::end(allowed))
-      continue;
-    throw CLI::ValidationError(concat("--resume goes on with the options of the run; ",
-                                      option->get_name(), " cannot be given, only --epochs."));
+  for (const std::string& name : typed) {
+    if (std::find(std::begin(allowed), std::end(allowed), name) != std::end(allowed)) continue;
+    throw UsageError(concat("--resume goes on with the options of the run; ",
+                            name == "model" ? "" : "--", name, " cannot be given, only --epochs."));
   }
 }
 
@@ -95,16 +92,17 @@ void check_resume(const CLI::App& app) {
 
 Command train_command(CLI::App& program, Settings& settings) {
   auto values = std::make_shared<TrainCommand>();
-  CLI::App* app = program.add_subcommand(
-      "train", "Train a model; writes a run folder with weights, curves and a report");
+  CLI::App* app = add_command(
+      program, "train", "Train a model; writes a run folder with weights, curves and a report");
   auto options = std::make_shared<OptionList>(*app);
   options->add("model", values->options.model, "NAME[,option=value].. (slope info models)");
   add_training_options(*options, values->options);
   options->add("--out", values->out, "Run folder; default: runs/MODEL-001 and so on");
   options->add("--resume", values->resume, "Go on with this run exactly where it stopped");
-  return {app, options, [values, app, &settings] {
-            values->epochs_given = app->get_option("--epochs")->count() > 0;
-            if (!values->resume.empty()) check_resume(*app);
+  return {app, options, [values, options, &settings] {
+            const std::vector<std::string> typed = options->typed();
+            values->epochs_given = std::count(typed.begin(), typed.end(), "epochs") > 0;
+            if (!values->resume.empty()) check_resume(typed);
             return run(*values, settings);
           }};
 }
