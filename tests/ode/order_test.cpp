@@ -28,7 +28,7 @@ TEST_CASE("order: not below the label by more than 0.2, on four problems") {
   }
 }
 
-TEST_CASE("order: a method with misplaced nodes is caught by the time-dependent problem") {
+TEST_CASE("order (N1): a method with misplaced nodes is caught by the time-dependent problem") {
   Tableau m = tableau("rk4");
   m.c = {0, 0, 0.5, 0.5};  // as one published library had it
   CHECK(measured_order(m, cosine_problem()) < 1.5);

@@ -220,6 +220,51 @@ TEST_CASE("solve: no allocation per step after the first, one host read per atte
   }
 }
 
+TEST_CASE("gradient: no allocation per step after the first, and no host read on the way back") {
+  const Tensors weights = small_weights(3, 5);
+  const Tensor y0 = full({4, 3}, 0.3, Dtype::f64);
+  for (const char* word : {"rk4", "dopri5", "bosh3"}) {
+    for (bool planned : {false, true}) {
+      StepPlans plans;
+      const auto allocations = [&] {
+        return memory_statistics(y0.device()).allocations + plans.allocations();
+      };
+      // Forward and back; what the way back allocates and reads.
+      const auto gradient = [&](const Stepping& stepping, int64_t most_states) {
+        Tensors watched = weights;
+        watched.push_back(y0);
+        Tape tape(watched);
+        const Solver solver{.method = method(word), .stepping = stepping};
+        const Solution s =
+            solve_differentiable(small_network(weights), y0, {0, 1}, solver, Gradient::checkpointed,
+                                 planned ? &plans : nullptr, {.most_states = most_states});
+        const Tensor loss = sum(s.y);
+        ReadCounter counter;
+        tape.gradient(loss, watched);
+        CHECK(counter.reads == 0);
+        return s;
+      };
+      CAPTURE(word);
+      CAPTURE(planned);
+      // In the memory of six states a long solve needs no more than a short one.
+      for (int warm_up = 0; warm_up < 4; ++warm_up) gradient(Steps{12}, 6);
+      int64_t before = allocations();
+      gradient(Steps{150}, 6);
+      CHECK(allocations() == before);
+      // With one state for each step, the second solve of the same length needs no more.
+      const bool adaptive = std::string(word) != "rk4";
+      const Stepping stepping =
+          adaptive ? Stepping(Adaptive{.rtol = 1e-8, .atol = 1e-8}) : Stepping(Steps{40});
+      for (int warm_up = 0; warm_up < 4; ++warm_up) gradient(stepping, 0);
+      before = allocations();
+      ReadCounter counter;
+      const Solution s = gradient(stepping, 0);
+      CHECK(allocations() == before);
+      CHECK(counter.reads == (adaptive ? 3 + s.statistics->accepted + s.statistics->rejected : 1));
+    }
+  }
+}
+
 TEST_CASE("solve: the same bits and steps in every run and for 1, 2 and 8 threads") {
   const Tensors weights = small_weights(48, 64, Dtype::f32);
   std::vector<double> values;

@@ -231,7 +231,7 @@ TEST_CASE("families: structural zeros come from the family, not from values") {
   CHECK(rk4_u1(1. / 6).b_used == 0b1111);
 }
 
-TEST_CASE("families: poles are refused with the value and the reason") {
+TEST_CASE("families (M1): poles are refused with the value and the reason") {
   CHECK(message_of([] { rk2(0); }) ==
         "solver rk2,u=0: u = 0 is a pole of the family: b2 = 1 / (2u) divides by zero. Choose a "
         "parameter farther than 1e-6 away from it.");
