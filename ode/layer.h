@@ -7,6 +7,7 @@
 
 #include "nn/module.h"
 #include "ode/gradient.h"
+#include "ode/meta.h"
 
 namespace slope::ode {
 
@@ -40,6 +41,7 @@ BatchSteps parse_batch_steps(const std::string& word);
 struct BlockSettings {
   Solver solver;
   BatchSteps steps = BatchSteps::shared;
+  MetaSolver* meta = nullptr;  // hands out the solvers of each block in place of `solver`
   Gradient gradient = Gradient::checkpointed;
   GradientOptions gradient_options = {};
   bool plans = true;  // replay steps where the solve itself is not captured

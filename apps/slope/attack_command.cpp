@@ -1,13 +1,12 @@
+#include <algorithm>
 #include <limits>
+#include <map>
 
-#include "apps/slope/attack_word.h"
+#include "apps/slope/attack_matrix.h"
 #include "apps/slope/commands.h"
-#include "apps/slope/evaluation.h"
 #include "apps/slope/progress.h"
 #include "apps/slope/results.h"
 #include "apps/slope/run_folder.h"
-#include "core/ops.h"
-#include "ode/solver_word.h"
 
 namespace slope::program {
 namespace {
@@ -17,6 +16,8 @@ using Json = nlohmann::ordered_json;
 struct AttackCommand {
   std::string run;
   std::vector<std::string> attacks, solvers, attack_solvers;
+  RegimeOptions regime;
+  std::string attack_regime;
   std::string gradient = "checkpointed";
   std::string stepping;
   std::string data;
@@ -26,57 +27,6 @@ struct AttackCommand {
 };
 
 constexpr int64_t kPictures = 8;
-
-// Attacked inputs, batch by batch, under one solver. A pass with fixed steps is one plan.
-class Attacker {
- public:
-  Attacker(const models::Classifier& model, Attack attack, const ode::Solver& solver,
-           ode::Gradient gradient, ode::BatchSteps steps)
-      : model_(model),
-        attack_(std::move(attack)),
-        settings_{.solver = solver, .steps = steps, .gradient = gradient},
-        plan_(can_be_captured(solver) || !model.has_ode()) {}
-
-  // Like x; valid until the next call.
-  Tensor operator()(const Tensor& x, const Tensor& labels) {
-    const auto f = [this](const Tensors& in) {
-      const auto logits = [this](const Tensor& image) {
-        nn::Pass pass;
-        return model_.logits(image, pass, settings_);
-      };
-      return Tensors{attack_(logits, in[0], in[1])};
-    };
-    const Tensors inputs{x, labels};
-    if (!plan_) return f(inputs)[0];
-    std::unique_ptr<Plan>& plan = plans_[x.dim(0)];
-    if (plan) return plan->run(inputs)[0];
-    plan = std::make_unique<Plan>(inputs, f);
-    return plan->results()[0];
-  }
-
- private:
-  const models::Classifier& model_;
-  Attack attack_;
-  ode::BlockSettings settings_;
-  bool plan_;
-  std::map<int64_t, std::unique_ptr<Plan>> plans_;
-};
-
-// The attacked version of a whole data set, as points (it is no longer bytes).
-nn::Dataset attacked(const nn::Dataset& data, Attacker& attacker, int64_t batch, Dtype dtype) {
-  nn::Dataset result{.name = data.name + " attacked",
-                     .sample = data.sample,
-                     .classes = data.classes,
-                     .pixels = {},
-                     .points = {},
-                     .labels = data.labels};
-  nn::Loader loader(data, std::min(batch, data.size()), false, 0, dtype);
-  for (nn::Batch b; loader.next(&b);) {
-    const std::vector<double> values = attacker(b.x, b.labels).values();
-    result.points.insert(result.points.end(), values.begin(), values.end());
-  }
-  return result;
-}
 
 // The first pictures, clean and attacked, as values in [0, 1], for the report.
 Json pictures(const nn::Dataset& clean, const nn::Dataset& changed, const std::string& attack) {
@@ -97,6 +47,49 @@ Json pictures(const nn::Dataset& clean, const nn::Dataset& changed, const std::s
           {"pictures", list}};
 }
 
+// Every word of a list with the regime that it stands for.
+struct Side {
+  std::string word;
+  ode::Regime regime;
+};
+std::vector<Side> sides(const RegimeOptions& options, const std::vector<std::string>& words) {
+  std::vector<Side> list;
+  for (const std::string& word : words) list.push_back({word, regime_of(options, word)});
+  return list;
+}
+
+// An attacker that is not told otherwise knows the regime; a single solver of its own is
+// standalone.
+RegimeOptions attacker_options(const AttackCommand& c, const std::string& word) {
+  RegimeOptions options = c.regime;
+  if (!c.attack_regime.empty()) {
+    options.regime = c.attack_regime;
+    if (options.regime != "smoothing") options.noise.clear();
+    if (options.regime != "model-ensemble") options.ensemble.clear();
+  } else if (!c.attack_solvers.empty() && word.find('+') == std::string::npos &&
+             options.regime != "smoothing" && options.ensemble.empty()) {
+    options.regime = "standalone";
+  }
+  if (options.regime == "standalone" || options.regime != c.regime.regime) options.weights.clear();
+  return options;
+}
+
+Json json_of(const Cell& cell, const std::string& gradient) {
+  return {{"attack", cell.attack},
+          {"solver", cell.solver},
+          {"attack_solver", cell.attack_solver},
+          {"regime", cell.regime},
+          {"attack_regime", cell.attack_regime},
+          {"gradient", gradient},
+          {"stepping", cell.stepping},
+          {"clean_accuracy", cell.clean.value()},
+          {"accuracy", cell.after.value()},
+          {"examples", cell.after.examples},
+          {"largest_change", cell.change_linf},
+          {"mean_l2_change", cell.change_l2},
+          {"warnings", cell.warnings}};
+}
+
 int run(const AttackCommand& c, const Settings& settings) {
   apply_settings(settings);
   const Run trained = open_run(c.run, settings);
@@ -104,84 +97,104 @@ int run(const AttackCommand& c, const Settings& settings) {
   const nn::Range range = is_image_data(word) ? nn::Range{}
                                               : nn::Range{-std::numeric_limits<double>::infinity(),
                                                           std::numeric_limits<double>::infinity()};
+  const uint64_t seed = trained.settings.seed;
   std::vector<Attack> attacks;
-  for (const std::string& a : c.attacks) attacks.push_back(parse_attack(a, range));
-  const auto parsed = [](const std::vector<std::string>& words) {
-    std::vector<ode::Solver> solvers;
-    for (const std::string& w : words) solvers.push_back(ode::parse_solver(w));
-    return solvers;
-  };
-  const std::vector<std::string> words =
-      c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers;
-  const std::vector<ode::Solver> solvers = parsed(words), attack_solvers = parsed(c.attack_solvers);
-  const ode::Gradient gradient = ode::parse_gradient(c.gradient);
+  for (const std::string& a : c.attacks) attacks.push_back(parse_attack(a, range, seed));
+  const std::vector<Side> defended = sides(
+      c.regime, c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers);
+  const ode::GradientChoice gradient = ode::parse_gradient_word(c.gradient);
   const ode::BatchSteps steps =
       ode::parse_batch_steps(c.stepping.empty() ? trained.options.stepping : c.stepping);
+  const Members members(trained, c.regime, settings);
   nn::Dataset test = test_set(trained, word, c.limit_given ? c.limit : 0, settings);
   if (!c.limit_given) test = test.first(std::min(c.limit, test.size()));
   const Dtype dtype = trained.settings.value_dtype();
 
   Progress progress(settings.quiet);
-  Json results = Json::array();
-  std::vector<std::vector<std::string>> rows{
-      {"attack", "solver", "attack solver", "clean", "attacked"}};
+  std::vector<Cell> cells;
   std::map<std::string, Accuracy> clean;  // by solver
   Json shown_pictures;
   for (size_t a = 0; a < attacks.size(); ++a) {
-    for (size_t s = 0; s < solvers.size(); ++s) {
-      Evaluator evaluate(*trained.model, solvers[s], steps);
-      if (!clean.contains(words[s])) clean[words[s]] = evaluate(test, c.batch, dtype);
+    for (const Side& side : defended) {
+      SolveMeter meter;
+      Defence defence(members.models(), side.regime, steps, gradient, seed, kDefenceStream, &meter);
+      Evaluator evaluate([&](const Tensor& x, nn::Pass& pass) { return defence(x, pass); },
+                         defence.plan(), meter);
+      if (!clean.contains(side.word)) clean[side.word] = evaluate(test, c.batch, dtype);
       // Without --attack-solver the attack knows the solver it is up against.
-      const size_t count = c.attack_solvers.empty() ? 1 : attack_solvers.size();
-      for (size_t k = 0; k < count; ++k) {
-        const std::string attack_solver = c.attack_solvers.empty() ? words[s] : c.attack_solvers[k];
-        progress.moving(concat("attack ", c.attacks[a], ", solver ", words[s], ", attack solver ",
+      for (const std::string& attack_solver :
+           c.attack_solvers.empty() ? std::vector<std::string>{side.word} : c.attack_solvers) {
+        progress.moving(concat("attack ", c.attacks[a], ", solver ", side.word, ", attack solver ",
                                attack_solver));
-        Attacker attacker(*trained.model, attacks[a],
-                          c.attack_solvers.empty() ? solvers[s] : attack_solvers[k], gradient,
-                          steps);
-        const nn::Dataset changed = attacked(test, attacker, c.batch, dtype);
-        const Accuracy after = evaluate(changed, c.batch, dtype);
-        const double accuracy = after.value(), clean_accuracy = clean[words[s]].value();
-        Json warnings = Json::array();
-        if (gradient == ode::Gradient::adjoint || gradient == ode::Gradient::adjoint_seminorm) {
-          warnings.push_back(
-              "the adjoint is not the exact gradient of what the solver computes: an attack that "
-              "fails with it proves nothing");
-        }
-        if (const std::string w = clean[words[s]].warning(); !w.empty())
-          warnings.push_back("without attack " + w);
-        if (const std::string w = after.warning(); !w.empty())
-          warnings.push_back("under attack " + w);
-        if (accuracy > clean_accuracy)
-          warnings.push_back(
-              "accuracy under attack is above the clean accuracy: the gradient misleads");
-        results.push_back({{"attack", c.attacks[a]},
-                           {"solver", words[s]},
-                           {"attack_solver", attack_solver},
-                           {"gradient", ode::name(gradient)},
-                           {"stepping", stepping_word(solvers[s], steps)},
-                           {"clean_accuracy", clean_accuracy},
-                           {"accuracy", accuracy},
-                           {"examples", test.size()},
-                           {"warnings", warnings}});
-        rows.push_back(
-            {c.attacks[a], words[s], attack_solver, percent(clean_accuracy), percent(accuracy)});
-        for (const Json& w : warnings)
-          progress.warning(concat(c.attacks[a], ", ", words[s], ": ", w.get<std::string>()));
+        const RegimeOptions attacker_regime = attacker_options(c, attack_solver);
+        Defence known(members.models(), regime_of(attacker_regime, attack_solver), steps, gradient,
+                      seed, kAttackerStream);
+        const bool transfer =
+            attack_solver != side.word || attacker_regime.regime != c.regime.regime;
+        Attacker attacker(known, attacks[a], transfer);
+        const nn::Dataset changed = attacker(test, c.batch, dtype);
+        Cell cell{.attack = c.attacks[a],
+                  .solver = side.word,
+                  .attack_solver = attack_solver,
+                  .regime = c.regime.regime,
+                  .stepping = defence.stepping(),
+                  .attack_regime = attacker_regime.regime,
+                  .eps = attacks[a].eps,
+                  .settings = attacks[a].settings,
+                  .l2 = attacks[a].l2,
+                  .noise = attacks[a].noise,
+                  .one_step = attacks[a].one_step,
+                  .historical = attacks[a].historical,
+                  .clean = clean[side.word],
+                  .after = evaluate(changed, c.batch, dtype)};
+        for (const int64_t i : attacker.notes().not_finite)
+          cell.after.right[static_cast<size_t>(i)] = false;
+        cell.after.correct = std::count(cell.after.right.begin(), cell.after.right.end(), true);
+        measure_changes(test, changed, dtype, cell);
+        warn_of_attack(cell, attacks[a], known, attacker.notes(), test.size());
+        cells.push_back(std::move(cell));
         if (test.has_pixels()) shown_pictures = pictures(test, changed, c.attacks[a]);
       }
     }
   }
+  warn_of_comparisons(cells);
+
+  Json results = Json::array(), quoted = Json::array();
+  std::vector<std::vector<std::string>> rows{
+      {"attack", "solver", "attack solver", "clean", "attacked"}};
+  for (const Cell& cell : cells) {
+    results.push_back(json_of(cell, c.gradient));
+    rows.push_back({cell.attack, cell.solver, cell.attack_solver, percent(cell.clean.value()),
+                    percent(cell.after.value())});
+    for (const std::string& w : cell.warnings)
+      progress.warning(concat(cell.attack, ", ", cell.solver, ": ", w));
+  }
+  std::vector<std::vector<std::string>> figures{{"solver", "eps", "withstand all", "lowest", "by"}};
+  for (const Minimum& m : minima(cells)) {
+    quoted.push_back({{"solver", m.solver},
+                      {"eps", m.eps},
+                      {"norm", m.l2 ? "l2" : "linf"},
+                      {"accuracy", m.accuracy},
+                      {"lowest", m.lowest},
+                      {"by", m.by},
+                      {"attackers", m.attackers}});
+    if (m.attackers > 1)
+      figures.push_back({m.solver, shown(m.eps), percent(m.accuracy), percent(m.lowest), m.by});
+  }
   if (settings.json) {
-    print_json({{"run", c.run}, {"results", results}});
+    print_json({{"run", c.run}, {"results", results}, {"minima", quoted}});
   } else {
-    print(concat(table_text(rows), test.size(), " test samples, gradient ", ode::name(gradient),
-                 "\n"));
+    std::string text = table_text(rows);
+    if (figures.size() > 1)
+      text +=
+          "\nThe figure to quote: samples that withstand every attacker\n" + table_text(figures);
+    print(concat(text, test.size(), " test samples, regime ", c.regime.regime, ", gradient ",
+                 c.gradient, "\n"));
   }
   keep_results(trained, "attack", results,
-               {"attack", "solver", "attack_solver", "gradient", "stepping", "examples"}, word,
-               shown_pictures);
+               {"attack", "solver", "attack_solver", "regime", "attack_regime", "gradient",
+                "stepping", "examples"},
+               word, shown_pictures);
   return 0;
 }
 
@@ -206,6 +219,10 @@ Command attack_command(CLI::App& program, Settings& settings) {
       ->add("--attack-solver", values->attack_solvers,
             "Solver the attack differentiates; default: the one attacked")
       ->allow_extra_args(false);
+  add_regime_options(*options, values->regime);
+  options->add("--attack-regime", values->attack_regime,
+               "Regime of the attack's own model; default: the one attacked, or standalone for a "
+               "single --attack-solver");
   options->add("--gradient", values->gradient, "How the attack differentiates the solve");
   options->add("--stepping", values->stepping,
                "Adaptive steps: shared by the batch, or per-sample. Default: that of the training");

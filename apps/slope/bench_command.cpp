@@ -112,16 +112,13 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
   const auto optimizer = nn::make_optimizer("sgd", model->named_parameters());
   nn::TrainStep train(logits, *optimizer, {.plan = plan});
   nn::EvaluationStep evaluate(logits, plan);
-  std::unique_ptr<Plan> attack_plan;
-  const Attack attack = parse_attack(c.attack, {});
-  const auto attacked = [&](const Tensors& in) {
-    return Tensors{attack(
-        [&](const Tensor& image) {
-          nn::Pass pass;
-          return logits(image, pass);
-        },
-        in[0], in[1])};
-  };
+  const Attack attack = parse_attack(c.attack, {}, settings.seed);
+  nn::Target target(
+      [&](const Tensor& image) {
+        nn::Pass pass;
+        return logits(image, pass);
+      },
+      {.plan = plan, .draws = attack.draws});
 
   int64_t step = 0;
   Case one{.name = concat(c.what, " ", model->word(), " ", c.solver, " b", c.batch),
@@ -140,13 +137,7 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
     };
   } else {
     one.step = [&] {
-      if (!plan) {
-        attacked({x, labels});
-      } else if (attack_plan) {
-        attack_plan->run({x, labels});
-      } else {
-        attack_plan = std::make_unique<Plan>(Tensors{x, labels}, attacked);
-      }
+      attack.run(target, {.x = x, .labels = labels});
       meter.end_pass();
     };
   }
@@ -162,8 +153,7 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
   const MemoryStatistics after = memory_statistics(device);
   result["device_allocations"] =
       after.allocations - before.allocations + train.plan_allocations() - plan_before;
-  result["bytes_peak"] =
-      after.peak_bytes + train.plan_bytes() + (attack_plan ? attack_plan->pool_bytes() : 0);
+  result["bytes_peak"] = after.peak_bytes + train.plan_bytes() + target.plan_bytes();
   return result;
 }
 

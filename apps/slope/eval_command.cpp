@@ -1,6 +1,7 @@
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
 #include "apps/slope/progress.h"
+#include "apps/slope/regime.h"
 #include "apps/slope/results.h"
 #include "apps/slope/run_folder.h"
 #include "ode/solver_word.h"
@@ -14,6 +15,7 @@ struct EvalCommand {
   std::string run;
   std::vector<std::string> solvers;
   std::vector<int64_t> steps;
+  RegimeOptions regime;
   std::string stepping;
   std::string data;
   int64_t limit = 0;
@@ -27,8 +29,13 @@ int run(const EvalCommand& c, const Settings& settings) {
   const nn::Dataset test = test_set(trained, data, c.limit, settings);
   const std::vector<std::string> words = with_steps(
       c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers, c.steps);
-  std::vector<ode::Solver> solvers;
-  for (const std::string& word : words) solvers.push_back(ode::parse_solver(word));
+  for (const std::string& word : c.solvers) {
+    if (!c.steps.empty() && word.find('+') != std::string::npos)
+      throw ValueError("--steps sweeps one solver; " + word + " has several, each with its own.");
+  }
+  std::vector<ode::Regime> regimes;
+  for (const std::string& word : words) regimes.push_back(regime_of(c.regime, word));
+  const Members members(trained, c.regime, settings);
 
   const ode::BatchSteps batch_steps =
       ode::parse_batch_steps(c.stepping.empty() ? trained.options.stepping : c.stepping);
@@ -36,23 +43,28 @@ int run(const EvalCommand& c, const Settings& settings) {
   Progress progress(settings.quiet);
   Json results = Json::array();
   std::vector<std::vector<std::string>> rows{
-      {"solver", "stepping", "accuracy", "correct", "loss", "NFE"}};
+      {"solver", "regime", "stepping", "accuracy", "correct", "loss", "NFE"}};
   for (size_t i = 0; i < words.size(); ++i) {
     progress.moving("eval " + words[i]);
-    Evaluator evaluate(*trained.model, solvers[i], batch_steps);
+    SolveMeter meter;
+    Defence defence(members.models(), regimes[i], batch_steps, ode::GradientChoice{},
+                    trained.settings.seed, kDefenceStream, &meter);
+    Evaluator evaluate([&](const Tensor& x, nn::Pass& pass) { return defence(x, pass); },
+                       defence.plan(), meter);
     const Accuracy a = evaluate(test, c.batch, trained.settings.value_dtype());
-    const std::string stepping = stepping_word(solvers[i], batch_steps);
+    const std::string stepping = defence.stepping();
     results.push_back({{"solver", words[i]},
                        {"stepping", stepping},
-                       {"regime", "standalone"},
+                       {"regime", c.regime.regime},
                        {"accuracy", a.value()},
                        {"correct", a.correct},
                        {"examples", a.examples},
                        {"loss", a.loss},
                        {"nfe", a.nfe},
                        {"warnings", Json::array()}});
-    rows.push_back({words[i], stepping, percent(a.value()), std::to_string(a.correct),
-                    shown(a.loss), concat(a.nfe)});
+    rows.push_back({words[i], c.regime.regime, stepping, percent(a.value()),
+                    std::to_string(a.correct), shown(a.loss), concat(a.nfe)});
+    if (defence.random()) results.back()["draws"] = draws_json(*defence.meta());
     std::vector<std::string> warnings = evaluate.warnings();
     if (!a.warning().empty()) warnings.push_back(a.warning());
     for (const std::string& warning : warnings) {
@@ -81,6 +93,7 @@ Command eval_command(CLI::App& program, Settings& settings) {
       ->add("--solver", values->solvers,
             "Solver; repeat it for more. Default: the one of the training")
       ->allow_extra_args(false);
+  add_regime_options(*options, values->regime);
   options->add("--steps", values->steps, "Step counts to sweep, e.g. 1,2,4,8", positive())
       ->delimiter(',');
   options->add("--stepping", values->stepping,

@@ -1,5 +1,6 @@
 #include "apps/slope/evaluation.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "apps/slope/output.h"
@@ -50,13 +51,17 @@ std::string stepping_word(const ode::Solver& solver, ode::BatchSteps steps) {
 
 Evaluator::Evaluator(const models::Classifier& model, const ode::Solver& solver,
                      ode::BatchSteps steps)
-    : settings_{.solver = solver,
+    : meter_(own_meter_),
+      settings_{.solver = solver,
                 .steps = steps,
-                .solves = meter_.sink(),
-                .warnings = meter_.warnings()},
+                .solves = own_meter_.sink(),
+                .warnings = own_meter_.warnings()},
       step_([this, &model](const Tensor& x,
                            nn::Pass& pass) { return model.logits(x, pass, settings_); },
             can_be_captured(solver) || !model.has_ode()) {}
+
+Evaluator::Evaluator(nn::Logits logits, bool plan, SolveMeter& meter)
+    : meter_(meter), step_(std::move(logits), plan) {}
 
 Accuracy Evaluator::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype) {
   Accuracy result;
@@ -65,7 +70,17 @@ Accuracy Evaluator::operator()(const nn::Dataset& data, int64_t batch, Dtype dty
   for (nn::Batch b; loader.next(&b);) {
     const auto r = step_(b.x, b.labels);
     meter_.end_pass();
-    result.correct += r.correct;
+    const std::vector<double> logits = r.logits.values();
+    const std::vector<int32_t> labels = b.labels.to_vector<int32_t>();
+    const size_t classes = logits.size() / labels.size();
+    for (size_t i = 0; i < labels.size(); ++i) {
+      const auto row = logits.begin() + static_cast<ptrdiff_t>(i * classes),
+                 end = row + static_cast<ptrdiff_t>(classes);
+      const bool finite = std::all_of(row, end, [](double v) { return std::isfinite(v); });
+      const bool right = finite && std::max_element(row, end) - row == labels[i];
+      result.right.push_back(right);
+      result.correct += right;
+    }
     result.loss += r.loss_sum;
     result.examples += b.labels.size();
   }

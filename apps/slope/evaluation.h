@@ -36,6 +36,7 @@ struct Accuracy {
   int64_t examples = 0;
   double loss = 0;  // mean
   double nfe = 0;   // mean evaluations of one forward pass; with steps per sample, of a sample
+  std::vector<bool> right;  // by sample; outputs that are not finite are wrong
   // What is to be said about it: empty, or that the outputs were not finite.
   std::string warning() const;
   double value() const {
@@ -60,12 +61,16 @@ class Evaluator {
  public:
   Evaluator(const models::Classifier& model, const ode::Solver& solver,
             ode::BatchSteps steps = ode::BatchSteps::shared);
+  // plan: whether a pass may be captured. meter: what the solves of `logits` report to; it lives
+  // longer.
+  Evaluator(nn::Logits logits, bool plan, SolveMeter& meter);
   Accuracy operator()(const nn::Dataset& data, int64_t batch, Dtype dtype);
   // What is doubtful about the solves so far.
   const std::vector<std::string>& warnings() { return *meter_.warnings(); }
 
  private:
-  SolveMeter meter_;
+  SolveMeter own_meter_;
+  SolveMeter& meter_;
   ode::BlockSettings settings_;
   nn::EvaluationStep step_;
 };

@@ -1,15 +1,26 @@
 #include "nn/attack/fgsm.h"
 
-#include "core/ops/pointwise.h"
+#include <cmath>
+
+#include "core/ops.h"
 
 namespace slope::nn {
 
-Tensor fgsm(const AttackedModel& model, const Tensor& x, const Tensor& labels,
-            const FgsmOptions& options) {
-  if (!(options.eps >= 0))
-    throw ValueError(concat("fgsm: eps must not be negative, got ", options.eps, "."));
-  const Tensor step = sign(input_gradient(model, x, labels)) * options.eps;
-  return clamp(x + step, options.range.low, options.range.high);
+Tensor fgsm(Target& target, const AttackSamples& samples, const FgsmOptions& o) {
+  const Ball ball{.eps = o.eps, .norm = o.norm, .range = o.range};
+  ball.check("fgsm");
+  const Tensor g = target.evaluate(samples.x, samples, o.loss).gradient;
+  return clamp(samples.x + ball.direction(g) * o.eps, o.range.low, o.range.high);
+}
+
+Tensor fgsm_random(Target& target, const AttackSamples& samples, const FgsmRandomOptions& o) {
+  const Ball ball{.eps = o.eps, .range = o.range};
+  ball.check("fgsm-random");
+  if (!(o.alpha >= 0) || std::isinf(o.alpha))
+    throw ValueError(concat("fgsm-random: alpha must not be negative, got ", o.alpha, "."));
+  const Tensor start = ball.random_start(samples, o.seed, stream(AttackStream::fgsm));
+  const Tensor g = target.evaluate(start, samples, o.loss).gradient;
+  return ball.project(samples.x, start + ball.direction(g) * o.alpha);
 }
 
 }  // namespace slope::nn

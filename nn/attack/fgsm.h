@@ -1,17 +1,28 @@
 // FGSM: one step along the sign of the loss's gradient (Goodfellow, Shlens, Szegedy 2015).
 #pragma once
 
-#include "nn/attack/attack.h"
+#include "nn/attack/ball.h"
 
 namespace slope::nn {
 
 struct FgsmOptions {
-  double eps = 8.0 / 255;  // largest change of a value, as a fraction of the pixel range
+  double eps = 8.0 / 255;  // size of the step
   Range range = {};
+  AttackNorm norm = AttackNorm::linf;
+  AttackLoss loss = AttackLoss::cross_entropy;
 };
-// clip(x + eps * sign(dL/dx)), L the cross-entropy with the true labels. Where the gradient is zero
-// nothing changes.
-Tensor fgsm(const AttackedModel& model, const Tensor& x, const Tensor& labels,
-            const FgsmOptions& options);
+// clip(x + eps * sign(dL/dx)), or eps g / |g| in L2. Where the gradient is zero nothing changes.
+Tensor fgsm(Target& target, const AttackSamples& samples, const FgsmOptions& options);
+
+// The same from a random start in the ball, the attack of "fast" adversarial training (Wong, Rice,
+// Kolter 2020): x + clip(u + alpha sign(dL/dx at x + u), -eps, eps).
+struct FgsmRandomOptions {
+  double eps = 8.0 / 255;
+  double alpha = 10.0 / 255;
+  Range range = {};
+  AttackLoss loss = AttackLoss::cross_entropy;
+  uint64_t seed = 0;
+};
+Tensor fgsm_random(Target& target, const AttackSamples& samples, const FgsmRandomOptions& options);
 
 }  // namespace slope::nn

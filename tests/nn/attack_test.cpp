@@ -27,6 +27,10 @@ Tensor weights() {
 Tensor logits(const Tensor& x) { return linear(x, weights()); }
 Tensor inputs() { return mixed({4, 5}, Dtype::f64, 2) * 0.25 + 0.5; }  // in [0, 1)
 Tensor labels() { return from_host(std::vector<int32_t>{2, 0, 1, 1}, {4}); }
+Tensor attacked(const FgsmOptions& options) {
+  Target target(logits);
+  return fgsm(target, {.x = inputs(), .labels = labels()}, options);
+}
 
 }  // namespace
 
@@ -49,8 +53,7 @@ TEST_CASE("input_gradient: of each sample's own loss") {
 TEST_CASE("fgsm: every value with a gradient moves by eps along its sign, the others stay") {
   const double eps = 0.0625;  // a sum with it is exact here
   const Tensor x = inputs(), g = input_gradient(logits, x, labels());
-  const Values before = x.values(), slope = g.values(),
-               after = fgsm(logits, x, labels(), {eps, kAnywhere}).values();
+  const Values before = x.values(), slope = g.values(), after = attacked({eps, kAnywhere}).values();
   for (size_t i = 0; i < before.size(); ++i) {
     CAPTURE(i);
     const double step = i % 5 == 2 ? 0 : std::copysign(eps, slope[i]);
@@ -63,23 +66,25 @@ TEST_CASE("fgsm: every value with a gradient moves by eps along its sign, the ot
 
 TEST_CASE("fgsm: stays in the range of the data") {
   const Tensor x = inputs();
-  const Values before = x.values(), free = fgsm(logits, x, labels(), {0.3, kAnywhere}).values(),
-               pixels = fgsm(logits, x, labels(), {.eps = 0.3}).values();
+  const Values before = x.values(), free = attacked({0.3, kAnywhere}).values(),
+               pixels = attacked({.eps = 0.3}).values();
   int clipped = 0;
   for (size_t i = 0; i < before.size(); ++i) {
     CHECK(pixels[i] == std::clamp(free[i], 0.0, 1.0));
     clipped += pixels[i] != free[i];
   }
   CHECK(clipped >= 2);
-  CHECK(fgsm(logits, x, labels(), {.eps = 0}).values() == before);
+  CHECK(attacked({.eps = 0}).values() == before);
 }
 
 TEST_CASE("fgsm: what it refuses") {
-  CHECK(message_of<ValueError>([] { fgsm(logits, inputs(), labels(), {.eps = -0.1}); }) ==
+  CHECK(message_of<ValueError>([] { attacked({.eps = -0.1}); }) ==
         "fgsm: eps must not be negative, got -0.1.");
-  CHECK(message_of<ValueError>([] { fgsm(logits, inputs(), labels(), {.eps = NAN}); }) ==
+  CHECK(message_of<ValueError>([] { attacked({.eps = NAN}); }) ==
         "fgsm: eps must not be negative, got nan.");
-  const std::string text = message_of<DtypeError>(
-      [] { fgsm(logits, inputs(), cast(labels(), Dtype::f64), {.eps = 0.1}); });
+  const std::string text = message_of<DtypeError>([] {
+    Target target(logits);
+    fgsm(target, {.x = inputs(), .labels = cast(labels(), Dtype::f64)}, {.eps = 0.1});
+  });
   CHECK(contains(text, "int32"));
 }

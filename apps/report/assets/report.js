@@ -60,7 +60,7 @@
   // By what a pass costs: so every solver has its place, fixed steps or not, and methods can be compared.
   const byMethod = {};
   for (const r of comparable(evals)) {
-    const method = r.solver.split(/[:@~]/)[0] + (r.solver.includes("@") ? "@" : "");
+    const method = (r.regime && r.regime !== "standalone" ? r.regime + " " : "") + r.solver.split(/[:@~]/)[0] + (r.solver.includes("@") ? "@" : "");
     if (r.nfe > 0) (byMethod[method] = byMethod[method] || []).push([r.nfe, r.accuracy, r.solver]);
   }
   const solvers = Object.entries(byMethod).map(([label, p]) => ({ label, points: p.sort((a, b) => a[0] - b[0]) }));
@@ -72,18 +72,44 @@
     const match = /^([^,]+),(?:.*,)?eps=([^,]+)/.exec(r.attack);
     if (!match) continue;
     const [above, below] = match[2].split("/").map(Number);
-    const label = match[1] + ", " + r.solver + (r.attack_solver === r.solver ? "" : " against " + r.attack_solver);
+    const label = match[1] + ", " + r.solver + (!r.regime || r.regime === "standalone" ? "" : " " + r.regime) + (r.attack_solver === r.solver ? "" : " against " + r.attack_solver);
     (byEps[label] = byEps[label] || { clean: r.clean_accuracy, points: [] }).points.push([below ? above / below : above, r.accuracy]);
   }
   lineChart("Accuracy under attack", "size of the attack (eps)", "accuracy",
     Object.entries(byEps).map(([label, v]) => ({ label, points: [[0, v.clean], ...v.points.sort((a, b) => a[0] - b[0])] })), { y: { beginAtZero: true, ...asPercent } });
+
+  // One map for each attack: defended solvers down, the attack's solvers across, the lowest of a row framed.
+  const byAttack = {};
+  for (const r of comparable(attacks)) (byAttack[r.attack] = byAttack[r.attack] || []).push(r);
+  const side = (solver, regime) => solver + (!regime || regime === "standalone" ? "" : " (" + regime + ")");
+  for (const [attack, list] of Object.entries(byAttack)) {
+    const across = [...new Set(list.map((r) => side(r.attack_solver, r.attack_regime)))], down = [...new Set(list.map((r) => side(r.solver, r.regime)))];
+    if (across.length < 2) continue;
+    const at = (d, a) => list.find((r) => side(r.solver, r.regime) === d && side(r.attack_solver, r.attack_regime) === a);
+    const box = card("Solver matrix: " + attack);
+    box.style.height = "auto";
+    const rows = down.map((d) => {
+      const lowest = Math.min(...list.filter((r) => side(r.solver, r.regime) === d).map((r) => r.accuracy));
+      return element("tr", {}, element("td", { textContent: d, className: "word" }), ...across.map((a) => {
+        const r = at(d, a), cell = element("td", { textContent: r ? percent(r.accuracy) : "" });
+        if (!r) return cell;
+        cell.style.background = "color-mix(in srgb, " + colors[0] + " " + Math.round(70 * r.accuracy) + "%, transparent)";
+        if (r.accuracy === lowest) cell.style.outline = "2px solid " + colors[1];
+        cell.title = d + " attacked through " + a;
+        return cell;
+      }));
+    });
+    box.append(element("div", { className: "scroll" }, element("table", {},
+      element("thead", {}, element("tr", {}, element("th", { textContent: "solver", className: "word" }), ...across.map((a) => element("th", { textContent: "through " + a })))),
+      element("tbody", {}, ...rows))), element("p", { textContent: "Accuracy under attack. The framed cell is a row's lowest: the figure to quote." }));
+  }
 
   if (data.plane) drawPlane(data.plane);
 
   // What a result was measured on, where it is not what the run was trained on.
   const other = (r) => [r.data === data.data ? "" : ", " + r.data, r.dtype === data.dtype ? "" : ", " + r.dtype].join("");
   table("Solvers", ["solver", "accuracy", "correct", "of", "loss", "NFE"],
-    evals.map((r) => [r.solver + other(r), percent(r.accuracy), r.correct, r.examples, r.loss === null ? "not finite" : short(r.loss), short(r.nfe)]), 1);
+    evals.map((r) => [r.solver + (!r.regime || r.regime === "standalone" ? "" : ", " + r.regime) + other(r), percent(r.accuracy), r.correct, r.examples, r.loss === null ? "not finite" : short(r.loss), short(r.nfe)]), 1);
   table("Attacks", ["attack", "solver", "attack solver", "gradient", "clean", "attacked", "of"],
     attacks.map((r) => [r.attack + other(r), r.solver, r.attack_solver, r.gradient, percent(r.clean_accuracy), percent(r.accuracy), r.examples]), 4);
 

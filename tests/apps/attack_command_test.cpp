@@ -1,0 +1,116 @@
+// Attack words, the solver matrix and regimes through the program.
+#include "tests/apps/program.h"
+#include "tests/nn/message_of.h"
+
+using namespace slope::program_test;
+using slope::test::contains;
+
+namespace {
+
+const Arguments kSpheres = {"train", "spheres-mlp", "--iterations", "60",         "--optimizer",
+                            "adam",  "--lr",        "0.01",         "--json",     "--quiet",
+                            "--out", "a",           "--solver",     "rk2,u=0.5:4"};
+
+Arguments with(Arguments a, const Arguments& more) {
+  a.insert(a.end(), more.begin(), more.end());
+  return a;
+}
+
+}  // namespace
+
+TEST_CASE("attack words: each attack runs as it is listed, and what is refused") {
+  Folder here;
+  run(here, kSpheres).json();
+  const Json list = run(here, {"info", "attacks", "--json"}).json()["attacks"];
+  CHECK(list.size() >= 17);
+  for (const Json& a : list) {
+    const std::string name = a["name"];
+    CAPTURE(name);
+    const Arguments arguments{"attack", "a", "--attack", name, "--limit", "4", "--json", "--quiet"};
+    // Two classes have no difference of logits ratio; points have no lowest and highest value.
+    if (name == "apgd-dlr") {
+      check_error(here, arguments, 1, "at least 3 classes");
+    } else if (name == "salt-pepper") {
+      check_error(here, arguments, 1, "no lowest and highest value");
+    } else {
+      CHECK(run(here, arguments).json()["results"][0]["examples"] == 4);
+    }
+  }
+  const auto refused = [&](const char* word, const char* text) {
+    check_error(here, {"attack", "a", "--attack", word}, 1, text);
+  };
+  refused("fgsn", "Did you mean fgsm?");
+  refused("fgsm,eps=-0.1", "eps must not be negative, got -0.1");
+  refused("pgd,iterations=0", "a whole number of at least 1, got 0");
+  refused("pgd,loss=hinge", "it can be ce, cw, dlr, cw-clipped");
+  refused("pgd,alpha=1", "pgd has no option alpha");
+}
+
+TEST_CASE("attack: a matrix with the figure to quote, warnings that come by themselves") {
+  Folder here;
+  run(here, kSpheres).json();
+  const Json all = run(here, {"attack",          "a",
+                              "--attack",        "pgd,eps=0.05,step=0.01,iterations=10",
+                              "--attack",        "uniform,eps=0.05",
+                              "--attack",        "pgd-weak,eps=0.05",
+                              "--solver",        "rk2,u=0.5:4",
+                              "--solver",        "dopri5@1e-3",
+                              "--attack-solver", "rk2,u=0.5:4",
+                              "--attack-solver", "rk4:8",
+                              "--limit",         "100",
+                              "--json",          "--quiet"})
+                       .json();
+  REQUIRE(all["results"].size() == 12);
+  REQUIRE(all["minima"].size() == 2);
+  for (const Json& m : all["minima"]) {
+    CHECK(m["attackers"] == 4);
+    for (const Json& r : all["results"]) {
+      if (r["solver"] != m["solver"] || r["attack"] == "uniform,eps=0.05") continue;
+      CHECK(m["lowest"].get<double>() <= r["accuracy"].get<double>());
+      CHECK(m["accuracy"].get<double>() <= r["accuracy"].get<double>());
+    }
+  }
+  for (const Json& r : all["results"]) CHECK(r["largest_change"].get<double>() <= 0.05 + 1e-6);
+  const std::string weak = all["results"][8]["warnings"].dump();
+  CHECK(contains(weak, "known to be weak"));
+  CHECK(contains(read(here / "a/report.html"), "attack_regime"));
+}
+
+TEST_CASE("regimes: in eval and in an attack, repeatable, separate for the attacker") {
+  Folder here;
+  run(here, kSpheres).json();
+  const Arguments smoothing{
+      "eval",        "a",        "--limit",   "100",     "--solver",
+      "rk2,u=0.5:4", "--regime", "smoothing", "--noise", "normal,0.05,resample",
+      "--batch",     "25",       "--json",    "--quiet"};
+  const Json first = run(here, smoothing).json()["results"][0];
+  CHECK(first["regime"] == "smoothing");
+  CHECK(first["draws"].size() == 4);
+  CHECK(first == run(here, smoothing).json()["results"][0]);
+  CHECK(first["draws"] !=
+        run(here, with(smoothing, {"--seed", "3"})).json()["results"][0]["draws"]);
+
+  const auto regime = [&](const char* kind, const char* solver) {
+    return run(here, {"eval", "a", "--solver", solver, "--regime", kind, "--json", "--quiet"})
+        .json()["results"][0];
+  };
+  CHECK(regime("solver-ensemble", "rk2,u=0.5:4+rk2,u=0.6:4")["nfe"] == 16);
+  CHECK(regime("model-ensemble", "rk2,u=0.5:4+rk4:2")["nfe"] == 16);
+  CHECK(regime("switching", "rk2,u=0.5:4+rk2,u=0.6:4")["accuracy"].get<double>() > 0.3);
+
+  const Json attack =
+      run(here, {"attack", "a", "--attack", "fgsm,eps=0.05", "--solver", "rk2,u=0.5:4+rk2,u=0.6:4",
+                 "--regime", "switching", "--attack-solver", "rk2,u=0.5:4", "--attack-solver",
+                 "rk2,u=0.5:4+rk2,u=0.6:4", "--limit", "100", "--json", "--quiet"})
+          .json()["results"];
+  REQUIRE(attack.size() == 2);
+  CHECK(attack[0]["attack_regime"] == "standalone");
+  CHECK(attack[1]["attack_regime"] == "switching");
+  CHECK(!contains(attack[0]["warnings"].dump(), "average over draws"));
+  CHECK(contains(attack[1]["warnings"].dump(), "average over draws"));
+  check_error(here, {"eval", "a", "--solver", "rk4:1+euler:2"}, 1, "takes one solver, got 2");
+  check_error(
+      here,
+      {"eval", "a", "--regime", "switching", "--solver", "rk4:1+euler:2", "--weights", "0.5,0.6"},
+      1, "sum to 1.1, not to 1");
+}

@@ -1,0 +1,205 @@
+"""Golden values of attacks: FGSM, PGD, APGD and Square on a small network, written from the papers'
+descriptions with PyTorch's gradients, and stored with everything that they start from.
+
+  python3 tests/golden/make_attacks.py > tests/golden/attacks.json
+
+Random draws are those of slope: Philox4x32-10 with key `seed` and counter (block, 0, stream, sample).
+"""
+import json
+import math
+
+import torch
+
+torch.set_default_dtype(torch.float64)
+MASK = 0xFFFFFFFF
+SEED = 7
+PGD, APGD, SQUARE = 0x41020000, 0x41030000, 0x41040000
+
+
+def philox(counter, key):
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(b >> 32) ^ c[1] ^ k[0], b & MASK, (a >> 32) ^ c[3] ^ k[1], a & MASK]
+        k = [(k[0] + 0x9E3779B9) & MASK, (k[1] + 0xBB67AE85) & MASK]
+    return c
+
+
+class Draws:
+    def __init__(self, stream, sample):
+        self.stream, self.sample, self.block, self.left = stream, sample, 0, []
+
+    def uniform(self):
+        if not self.left:
+            w = philox((self.block, 0, self.stream, self.sample), (SEED, 0))
+            self.left = [((w[0] << 32 | w[1]) >> 11) * 2.0**-53, ((w[2] << 32 | w[3]) >> 11) * 2.0**-53]
+            self.block += 1
+        return self.left.pop(0)
+
+    def between(self, low, high):
+        return low + (high - low) * self.uniform()
+
+    def sign(self):
+        return -1.0 if self.uniform() < 0.5 else 1.0
+
+
+N, H, W, CH, K, HIDDEN = 6, 4, 5, 2, 5, 12
+D = H * W * CH
+generator = torch.Generator().manual_seed(3)
+w1 = torch.randn(HIDDEN, D, generator=generator) * 0.6
+b1 = torch.randn(HIDDEN, generator=generator) * 0.1
+w2 = torch.randn(K, HIDDEN, generator=generator)
+x0 = torch.rand(N, D, generator=generator)
+
+
+def net(x):
+    return torch.tanh(x @ w1.T + b1) @ w2.T
+
+
+labels = net(x0).argmax(1)
+rows = torch.arange(N)
+
+
+def margin(z):
+    other = z.clone()
+    other[rows, labels] = -math.inf
+    return other.max(1).values - z[rows, labels]
+
+
+def loss_of(z, kind, target=None):
+    order = z.sort(dim=1, descending=True).values
+    if kind == "ce":
+        return torch.nn.functional.cross_entropy(z, labels, reduction="none")
+    if kind == "dlr":
+        return margin(z) / (order[:, 0] - order[:, 2] + 1e-12)
+    if kind == "dlr-targeted":
+        return (z[rows, target] - z[rows, labels]) / (
+            order[:, 0] - 0.5 * (order[:, 2] + order[:, 3]) + 1e-12)
+    raise ValueError(kind)
+
+
+def look(x, kind, target=None):
+    x = x.clone().requires_grad_(True)
+    z = net(x)
+    losses = loss_of(z, kind, target)
+    (g,) = torch.autograd.grad(losses.sum(), x)
+    return losses.detach(), g, z.detach()
+
+
+def into(x, eps):
+    return torch.minimum(torch.maximum(x, x0 - eps), x0 + eps).clamp(0, 1)
+
+
+class Found:
+    """The iterate that fools, then the one of the largest value."""
+
+    def __init__(self):
+        self.x, self.value, self.fooled = x0.clone(), torch.full((N,), -math.inf), torch.zeros(N, dtype=torch.bool)
+
+    def offer(self, x, value, fooled):
+        for i in range(N):
+            if (fooled[i], value[i]) > (self.fooled[i], self.value[i]):
+                self.x[i], self.value[i], self.fooled[i] = x[i], value[i], fooled[i]
+
+
+def pgd(eps, step, iterations):
+    start = torch.tensor([[(d.between(-eps, eps)) for _ in range(D)]
+                          for d in (Draws(PGD, i) for i in range(N))])
+    x, found = into(x0 + start, eps), Found()
+    for k in range(iterations + 1):
+        losses, g, z = look(x, "ce")
+        found.offer(x, losses, z.argmax(1) != labels)
+        if k < iterations:
+            x = into(x + step * g.sign(), eps)
+    return found.x
+
+
+def apgd(eps, iterations, kind, found, stream, target=None):
+    u = torch.tensor([[d.between(-1, 1) for _ in range(D)]
+                      for d in (Draws(stream, i) for i in range(N))])
+    x = into(x0 + eps * u / u.abs().max(1, keepdim=True).values, eps)
+    losses, g, z = look(x, kind, target)
+    found.offer(x, margin(z), z.argmax(1) != labels)
+    best_x, best_g, best = x.clone(), g.clone(), losses.clone()
+    best_before, reduced = best.clone(), torch.ones(N, dtype=torch.bool)
+    step = torch.full((N, 1), 2 * eps)
+    history = [torch.zeros(N)]  # what the first loss is compared with
+    window, shortest, shorter = max(int(0.22 * iterations), 1), max(int(0.06 * iterations), 1), max(int(0.03 * iterations), 1)
+    since, old = 0, x.clone()
+    for k in range(iterations):
+        a = 1.0 if k == 0 else 0.75
+        z_point = into(x + step * g.sign(), eps)
+        new = into(x + a * (z_point - x) + (1 - a) * (x - old), eps)
+        old, x = x, new
+        losses, g, z = look(x, kind, target)
+        found.offer(x, margin(z), z.argmax(1) != labels)
+        history.append(losses)
+        better = losses > best
+        best_x[better], best_g[better], best[better] = x[better], g[better], losses[better]
+        since += 1
+        if since == window:
+            rises = sum((history[-1 - j] > history[-2 - j]).double() for j in range(window))
+            halve = (rises <= 0.75 * window) | (~reduced & (best_before >= best))
+            reduced, best_before = halve.clone(), best.clone()
+            step[halve] /= 2
+            x, g = x.clone(), g.clone()
+            x[halve], g[halve] = best_x[halve], best_g[halve]
+            window, since = max(window - shorter, shortest), 0
+
+
+def square(eps, queries):
+    result = []
+    for i in range(N):
+        d, clean = Draws(SQUARE, i), x0[i].reshape(H, W, CH)
+        best, best_value = None, None
+        for q in range(queries):
+            if q == 0:
+                change = torch.zeros(H, W, CH)
+                for col in range(W):
+                    for c in range(CH):
+                        change[:, col, c] = eps * d.sign()
+                trial = (clean + change).clamp(0, 1)
+            else:
+                p = 0.8
+                for halved in (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000):
+                    p = p / 2 if q > halved else p
+                side = min(max(round(math.sqrt(p * H * W)), 1), min(H, W))
+                top, left = int(d.uniform() * max(H - side, 1)), int(d.uniform() * max(W - side, 1))
+                trial = best.clone()
+                for c in range(CH):
+                    part = trial[top:top + side, left:left + side, c]
+                    part += 2 * eps * d.sign()
+                trial = torch.minimum(torch.maximum(trial, clean - eps), clean + eps).clamp(0, 1)
+            z = net(trial.reshape(1, D))[0]
+            others = torch.cat([z[:labels[i]], z[labels[i] + 1:]])
+            value = (others.max() - z[labels[i]]).item()
+            if best is None or value > best_value or value > 0:
+                best, best_value = trial, value
+            if value > 0:
+                break
+        result.append(best.reshape(D))
+    return torch.stack(result)
+
+
+EPS = 0.04
+apgd_found = {}
+for kind, number in (("ce", 0), ("dlr", 0)):
+    apgd_found[kind] = Found()
+    apgd(EPS, 40, kind, apgd_found[kind], APGD + number)
+targeted = Found()
+clean = net(x0)
+for rank in range(K - 1):
+    aim = []
+    for i in range(N):
+        order = sorted((c for c in range(K) if c != labels[i]), key=lambda c: -clean[i, c])
+        aim.append(order[rank])
+    apgd(EPS, 20, "dlr-targeted", targeted, APGD + 1000 + rank, torch.tensor(aim))
+_, gradient, _ = look(x0, "dlr")
+flat = lambda t: [float(v) for v in t.detach().reshape(-1)]
+print(json.dumps({
+    "shape": [N, H, W, CH], "classes": K, "hidden": HIDDEN, "seed": SEED, "eps": EPS,
+    "w1": flat(w1), "b1": flat(b1), "w2": flat(w2), "x": flat(x0), "labels": [int(v) for v in labels],
+    "fgsm_dlr": flat((x0 + EPS * gradient.sign()).clamp(0, 1)),
+    "pgd_10": flat(pgd(EPS, 0.01, 10)),
+    "apgd_ce_40": flat(apgd_found["ce"].x), "apgd_dlr_40": flat(apgd_found["dlr"].x),
+    "apgd_t_20": flat(targeted.x), "square_300": flat(square(EPS, 300))}))
