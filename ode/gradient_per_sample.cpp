@@ -6,6 +6,7 @@
 #include "autograd/functions.h"
 #include "core/ops/movement.h"
 #include "core/ops/pointwise.h"
+#include "ode/gradient_adjoint_per_sample.h"
 #include "ode/gradient_step.h"
 #include "ode/per_sample_rows.h"
 
@@ -231,10 +232,13 @@ PerSampleSolution solve_per_sample_differentiable(const Field& field, const Tens
   }
   if (!tape_listens() || y0.size() == 0)
     return solve_per_sample(field, y0, times, solver, {.plans = plans});
+  if (gradient == Gradient::adjoint || gradient == Gradient::adjoint_seminorm) {
+    return solve_adjoint_per_sample(field, y0, times, solver, options, plans);
+  }
   if (gradient != Gradient::checkpointed && gradient != Gradient::through) {
     throw ValueError(concat("solve: the gradient ", name(gradient),
-                            " needs shared steps. With steps per sample take checkpointed or "
-                            "through."));
+                            " needs shared steps. With steps per sample take checkpointed, through "
+                            "or adjoint."));
   }
   auto r = std::make_shared<Record>(
       Record{.method = solver.method, .field = without_side_effects(field), .plans = plans});
@@ -262,11 +266,7 @@ PerSampleSolution solve_per_sample_differentiable(const Field& field, const Tens
     Tensors inputs = {y0};
     inputs.insert(inputs.end(), context.begin(), context.end());
     const auto forward = [&](const Tensors&) {
-      // Replayed steps show nothing to whoever looks for tensors missing in the context.
-      if (plans && plans->first_gradient()) {
-        const std::vector<double> t0(static_cast<size_t>(y0.dim(0)), times.front().front());
-        without_side_effects(field)(row_values(t0, y0), y0);
-      }
+      show_field_of_rows(field, times.front().front(), y0, plans);
       solve_and_record();
       return r->reached;
     };
@@ -276,9 +276,7 @@ PerSampleSolution solve_per_sample_differentiable(const Field& field, const Tens
     try {
       ys = custom("solve", inputs, forward, rule);
     } catch (const LeakError& leak) {
-      throw ValueError(concat("solve: the field uses a watched tensor ", leak.tensor,
-                              " that is not in its context, so its gradient would be lost. Add it: "
-                              "Field{.context = {w, ...}}."));
+      throw missing_in_context(leak);
     }
   }
   std::copy(ys.begin(), ys.end(), solution.ys.begin() + 1);

@@ -8,9 +8,10 @@ namespace slope::ode {
 
 // solve_per_sample(), differentiable in y0 and the field's context by the tapes that listen: the
 // exact gradient of the accepted steps of each sample, checkpointed (one state per attempt is kept)
-// or through. Times carry no gradient. A sample that has failed has none either, and does not touch
-// that of the others. options: most_states is refused, as the states of attempts are kept for all
-// samples at once.
+// or through; or the adjoint, where both of its names mean the same
+// (gradient_adjoint_per_sample.h). Times carry no gradient. A sample that has failed has none
+// either, and does not touch that of the others. options: most_states is refused, as the states of
+// attempts are kept for all samples at once.
 PerSampleSolution solve_per_sample_differentiable(const Field& field, const Tensor& y0,
                                                   const std::vector<std::vector<double>>& times,
                                                   const Solver& solver,

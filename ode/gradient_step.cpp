@@ -4,6 +4,7 @@
 
 #include "core/ops/movement.h"
 #include "core/plan.h"
+#include "ode/per_sample_rows.h"
 
 namespace slope::ode {
 namespace {
@@ -47,6 +48,12 @@ Tensors part(const Tensors& all, size_t& next, size_t count) {
 void show_field(const Field& field, double t0, const Tensor& y0, StepPlans* plans) {
   if (!plans || !plans->first_gradient()) return;
   without_side_effects(field)(scalar(t0, y0.dtype(), y0.device()), y0);
+}
+
+void show_field_of_rows(const Field& field, double t0, const Tensor& y0, StepPlans* plans) {
+  if (!plans || !plans->first_gradient()) return;
+  const std::vector<double> ts(static_cast<size_t>(y0.dim(0)), t0);
+  without_side_effects(field)(row_values(ts, y0), y0);
 }
 
 ValueError missing_in_context(const LeakError& leak) {

@@ -15,6 +15,8 @@ namespace slope::ode {
 // For a gradient that hides the steps from tapes: replayed steps show nothing to whoever looks for
 // watched tensors missing in the context, so the first time the field is evaluated openly.
 void show_field(const Field& field, double t0, const Tensor& y0, StepPlans* plans);
+// The same with a time for each row of y0: (N, ..).
+void show_field_of_rows(const Field& field, double t0, const Tensor& y0, StepPlans* plans);
 // What such a look has found, as an error of the solve.
 ValueError missing_in_context(const LeakError& leak);
 
