@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 #include <map>
 
 #include "apps/slope/attack_matrix.h"
@@ -19,6 +18,7 @@ struct AttackCommand {
   RegimeOptions regime;
   std::string attack_regime;
   std::string gradient = "checkpointed";
+  std::string compare_gradient;
   std::string stepping;
   std::string data;
   int64_t limit = 1000;
@@ -75,28 +75,51 @@ RegimeOptions attacker_options(const AttackCommand& c, const std::string& word) 
 }
 
 Json json_of(const Cell& cell, const std::string& gradient) {
-  return {{"attack", cell.attack},
-          {"solver", cell.solver},
-          {"attack_solver", cell.attack_solver},
-          {"regime", cell.regime},
-          {"attack_regime", cell.attack_regime},
-          {"gradient", gradient},
-          {"stepping", cell.stepping},
-          {"clean_accuracy", cell.clean.value()},
-          {"accuracy", cell.after.value()},
-          {"examples", cell.after.examples},
-          {"largest_change", cell.change_linf},
-          {"mean_l2_change", cell.change_l2},
-          {"warnings", cell.warnings}};
+  Json json{{"attack", cell.attack},
+            {"solver", cell.solver},
+            {"attack_solver", cell.attack_solver},
+            {"regime", cell.regime},
+            {"attack_regime", cell.attack_regime},
+            {"gradient", gradient},
+            {"stepping", cell.stepping},
+            {"clean_accuracy", cell.clean.value()},
+            {"accuracy", cell.after.value()},
+            {"examples", cell.after.examples},
+            {"largest_change", cell.change_linf},
+            {"mean_l2_change", cell.change_l2},
+            {"warnings", cell.warnings}};
+  if (cell.cosine)
+    json["gradient_cosine"] = {{"with", cell.cosine->with},
+                               {"mean", cell.cosine->mean},
+                               {"least", cell.cosine->least},
+                               {"samples", cell.cosine->samples}};
+  return json;
+}
+
+// Each warning once, with the result that it came from first and how many more have it.
+void tell_warnings(const std::vector<Cell>& cells, Progress& progress) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> groups;
+  for (const Cell& cell : cells) {
+    const std::string where =
+        concat(cell.attack, ", ", cell.solver,
+               cell.attack_solver == cell.solver ? "" : " through " + cell.attack_solver);
+    for (const std::string& text : cell.warnings) {
+      const auto same = [&](const auto& group) { return group.first == text; };
+      auto group = std::find_if(groups.begin(), groups.end(), same);
+      if (group == groups.end()) group = groups.insert(groups.end(), {text, {}});
+      group->second.push_back(where);
+    }
+  }
+  for (const auto& [text, where] : groups)
+    progress.warning(concat(
+        where[0], where.size() > 1 ? concat(" and ", where.size() - 1, " more") : "", ": ", text));
 }
 
 int run(const AttackCommand& c, const Settings& settings) {
   apply_settings(settings);
   const Run trained = open_run(c.run, settings);
   const std::string word = c.data.empty() ? data_word(trained.options) : c.data;
-  const nn::Range range = is_image_data(word) ? nn::Range{}
-                                              : nn::Range{-std::numeric_limits<double>::infinity(),
-                                                          std::numeric_limits<double>::infinity()};
+  const nn::Range range = data_range(word);
   const uint64_t seed = trained.settings.seed;
   std::vector<Attack> attacks;
   for (const std::string& a : c.attacks) attacks.push_back(parse_attack(a, range, seed));
@@ -112,8 +135,19 @@ int run(const AttackCommand& c, const Settings& settings) {
 
   Progress progress(settings.quiet);
   std::vector<Cell> cells;
-  std::map<std::string, Accuracy> clean;  // by solver
+  std::map<std::string, Accuracy> clean;          // by solver
+  std::map<std::string, GradientCosine> cosines;  // by the attack's solver
   Json shown_pictures;
+  const auto compared = [&](const RegimeOptions& regime, const std::string& solver) {
+    const ode::GradientChoice other = ode::parse_gradient_word(c.compare_gradient);
+    const auto make = [&](const ode::GradientChoice& g) {
+      return std::make_unique<Defence>(members.models(), regime_of(regime, solver), steps, g, seed,
+                                       kAttackerStream);
+    };
+    GradientCosine cosine = gradient_cosine(*make(gradient), *make(other), test, c.batch, dtype);
+    cosine.with = c.compare_gradient;
+    return cosine;
+  };
   for (size_t a = 0; a < attacks.size(); ++a) {
     for (const Side& side : defended) {
       SolveMeter meter;
@@ -124,15 +158,19 @@ int run(const AttackCommand& c, const Settings& settings) {
       // Without --attack-solver the attack knows the solver it is up against.
       for (const std::string& attack_solver :
            c.attack_solvers.empty() ? std::vector<std::string>{side.word} : c.attack_solvers) {
-        progress.moving(concat("attack ", c.attacks[a], ", solver ", side.word, ", attack solver ",
-                               attack_solver));
+        const std::string doing = concat("attack ", c.attacks[a], ", solver ", side.word,
+                                         ", attack solver ", attack_solver);
+        const auto told = [&](int64_t samples) {
+          progress.moving(concat(doing, ": ", samples, " of ", test.size(), " samples"));
+        };
+        told(0);
         const RegimeOptions attacker_regime = attacker_options(c, attack_solver);
         Defence known(members.models(), regime_of(attacker_regime, attack_solver), steps, gradient,
                       seed, kAttackerStream);
         const bool transfer =
             attack_solver != side.word || attacker_regime.regime != c.regime.regime;
         Attacker attacker(known, attacks[a], transfer);
-        const nn::Dataset changed = attacker(test, c.batch, dtype);
+        const nn::Dataset changed = attacker(test, c.batch, dtype, told);
         Cell cell{.attack = c.attacks[a],
                   .solver = side.word,
                   .attack_solver = attack_solver,
@@ -151,7 +189,12 @@ int run(const AttackCommand& c, const Settings& settings) {
           cell.after.right[static_cast<size_t>(i)] = false;
         cell.after.correct = std::count(cell.after.right.begin(), cell.after.right.end(), true);
         measure_changes(test, changed, dtype, cell);
-        warn_of_attack(cell, attacks[a], known, attacker.notes(), test.size());
+        warn_of_attack(cell, attacks[a], defence, known, attacker.notes(), test.size());
+        if (!c.compare_gradient.empty()) {
+          if (!cosines.contains(attack_solver))
+            cosines[attack_solver] = compared(attacker_regime, attack_solver);
+          cell.cosine = cosines[attack_solver];
+        }
         cells.push_back(std::move(cell));
         if (test.has_pixels()) shown_pictures = pictures(test, changed, c.attacks[a]);
       }
@@ -166,9 +209,10 @@ int run(const AttackCommand& c, const Settings& settings) {
     results.push_back(json_of(cell, c.gradient));
     rows.push_back({cell.attack, cell.solver, cell.attack_solver, percent(cell.clean.value()),
                     percent(cell.after.value())});
-    for (const std::string& w : cell.warnings)
-      progress.warning(concat(cell.attack, ", ", cell.solver, ": ", w));
+    if (cell.cosine) rows.back().push_back(concat(shown(cell.cosine->mean)));
   }
+  if (!c.compare_gradient.empty()) rows[0].push_back("cosine with " + c.compare_gradient);
+  tell_warnings(cells, progress);
   std::vector<std::vector<std::string>> figures{{"solver", "eps", "withstand all", "lowest", "by"}};
   for (const Minimum& m : minima(cells)) {
     quoted.push_back({{"solver", m.solver},
@@ -177,9 +221,11 @@ int run(const AttackCommand& c, const Settings& settings) {
                       {"accuracy", m.accuracy},
                       {"lowest", m.lowest},
                       {"by", m.by},
-                      {"attackers", m.attackers}});
+                      {"attackers", m.attackers},
+                      {"weak", m.weak}});
     if (m.attackers > 1)
-      figures.push_back({m.solver, shown(m.eps), percent(m.accuracy), percent(m.lowest), m.by});
+      figures.push_back({m.solver, shown(m.eps), percent(m.accuracy), percent(m.lowest),
+                         m.by + (m.weak ? " (weak: add pgd or autoattack)" : "")});
   }
   if (settings.json) {
     print_json({{"run", c.run}, {"results", results}, {"minima", quoted}});
@@ -224,6 +270,9 @@ Command attack_command(CLI::App& program, Settings& settings) {
                "Regime of the attack's own model; default: the one attacked, or standalone for a "
                "single --attack-solver");
   options->add("--gradient", values->gradient, "How the attack differentiates the solve");
+  options->add("--compare-gradient", values->compare_gradient,
+               "Also tell the cosine between the input gradients by this and by --gradient, e.g. "
+               "adjoint");
   options->add("--stepping", values->stepping,
                "Adaptive steps: shared by the batch, or per-sample. Default: that of the training");
   options->add("--data", values->data, "Another data set of the same shape");

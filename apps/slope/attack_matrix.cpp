@@ -32,7 +32,8 @@ Attacker::Attacker(Defence& defence, const Attack& attack, bool transfer)
           },
           {.plan = defence.plan(), .draws = attack.draws, .stop_when_fooled = !transfer}) {}
 
-nn::Dataset Attacker::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype) {
+nn::Dataset Attacker::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype,
+                                 const std::function<void(int64_t)>& done) {
   nn::Dataset result{.name = data.name + " attacked",
                      .sample = data.sample,
                      .classes = data.classes,
@@ -48,7 +49,41 @@ nn::Dataset Attacker::operator()(const nn::Dataset& data, int64_t batch, Dtype d
     first += b.labels.size();
     const std::vector<double> values = attack_.run(target_, samples).values();
     result.points.insert(result.points.end(), values.begin(), values.end());
+    done(first);
   }
+  return result;
+}
+
+GradientCosine gradient_cosine(Defence& one, Defence& other, const nn::Dataset& data, int64_t batch,
+                               Dtype dtype) {
+  const auto gradient = [](Defence& defence, const nn::Batch& b) {
+    const auto model = [&](const Tensor& x) {
+      nn::Pass pass;
+      return defence(x, pass);
+    };
+    return nn::input_gradient(model, b.x, b.labels).values();
+  };
+  GradientCosine result;
+  nn::Loader loader(data, std::min(batch, data.size()), false, 0, dtype);
+  const int64_t width = data.sample.size();
+  for (nn::Batch b; loader.next(&b);) {
+    const std::vector<double> u = gradient(one, b), v = gradient(other, b);
+    for (int64_t i = 0; i < b.labels.size(); ++i) {
+      double uu = 0, vv = 0, uv = 0;
+      for (size_t j = static_cast<size_t>(i * width); j < static_cast<size_t>((i + 1) * width);
+           ++j) {
+        uu += u[j] * u[j];
+        vv += v[j] * v[j];
+        uv += u[j] * v[j];
+      }
+      const double cosine = uv / std::sqrt(uu) / std::sqrt(vv);
+      if (!std::isfinite(cosine)) continue;
+      result.mean += cosine;
+      result.least = std::min(result.least, cosine);
+      ++result.samples;
+    }
+  }
+  result.mean /= static_cast<double>(std::max<int64_t>(result.samples, 1));
   return result;
 }
 
@@ -72,7 +107,7 @@ void measure_changes(const nn::Dataset& clean, const nn::Dataset& changed, Dtype
   cell.change_l2 = total / static_cast<double>(std::max<int64_t>(clean.size(), 1));
 }
 
-void warn_of_attack(Cell& cell, const Attack& attack, const Defence& defence,
+void warn_of_attack(Cell& cell, const Attack& attack, const Defence& defence, const Defence& known,
                     const nn::Target::Notes& notes, int64_t samples) {
   const auto warn = [&](std::string text) { cell.warnings.push_back(std::move(text)); };
   if (const std::string w = cell.clean.warning(); !w.empty()) warn("without attack " + w);
@@ -88,15 +123,15 @@ void warn_of_attack(Cell& cell, const Attack& attack, const Defence& defence,
                 share(static_cast<double>(notes.not_finite.size()), samples),
                 " of the samples: these count as not robust"));
   if (attack.noise) return;
-  if (defence.has_adjoint_gradient())
+  if (known.has_adjoint_gradient())
     warn(
         "the adjoint is not the exact gradient of what the solver computes: an attack that fails "
         "with it proves nothing");
-  if (defence.random() && attack.draws == 1)
+  if (known.random() && attack.draws == 1)
     warn(
         "the attacker's regime is random and each gradient is of one draw: average over draws "
         "(draws=20, or autoattack,version=rand)");
-  if (defence.couples_samples())
+  if (defence.couples_samples() || known.couples_samples())
     warn(
         "adaptive steps are shared by a batch: a sample's output depends on its batch, and a hard "
         "sample changes the steps of the others; compare --batch 1 or fixed steps");
@@ -146,6 +181,7 @@ std::vector<Minimum> minima(const std::vector<Cell>& cells) {
     }
     Minimum& m = list[at];
     ++m.attackers;
+    m.weak = m.weak && (cell.one_step || cell.historical);
     for (size_t i = 0; i < cell.after.right.size(); ++i)
       standing[at][i] = standing[at][i] && cell.after.right[i];
     if (m.by.empty() || cell.after.value() < m.lowest) {

@@ -2,6 +2,8 @@
 // another.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,18 @@
 #include "nn/data/dataset.h"
 
 namespace slope::program {
+
+// How far two gradients of the same loss agree, sample by sample.
+struct GradientCosine {
+  std::string with;  // the other gradient's word
+  double mean = 0;   // of the cosines of all samples
+  double least = 1;
+  int64_t samples = 0;  // both of whose gradients are finite and not zero
+};
+// Of the cross-entropy's input gradients on the clean samples. Both sides draw the same, so that
+// only the way of differentiating differs.
+GradientCosine gradient_cosine(Defence& one, Defence& other, const nn::Dataset& data, int64_t batch,
+                               Dtype dtype);
 
 // One attack of one attacker on one defence.
 struct Cell {
@@ -22,7 +36,8 @@ struct Cell {
   bool l2 = false;       // Attack::l2
   bool noise = false, one_step = false, historical = false;
   Accuracy clean, after;
-  double change_linf = 0, change_l2 = 0;  // largest and mean length of the changes
+  double change_linf = 0, change_l2 = 0;      // largest and mean length of the changes
+  std::optional<GradientCosine> cosine = {};  // of the attack's gradient and another
   std::vector<std::string> warnings = {};
 };
 
@@ -33,7 +48,9 @@ class Attacker {
   // its own.
   Attacker(Defence& defence, const Attack& attack, bool transfer);
   // The attacked data set, as points (it is no longer bytes).
-  nn::Dataset operator()(const nn::Dataset& data, int64_t batch, Dtype dtype);
+  // `done` is told the samples that are finished, batch by batch.
+  nn::Dataset operator()(const nn::Dataset& data, int64_t batch, Dtype dtype,
+                         const std::function<void(int64_t)>& done);
   const nn::Target::Notes& notes() const { return target_.notes(); }
 
  private:
@@ -47,7 +64,8 @@ void measure_changes(const nn::Dataset& clean, const nn::Dataset& changed, Dtype
 
 // Signs that one attack's result is not to be trusted (Athalye, Carlini, Wagner 2018; Carlini et
 // al. 2019), from the attack itself.
-void warn_of_attack(Cell& cell, const Attack& attack, const Defence& defence,
+// known: what the attacker differentiates.
+void warn_of_attack(Cell& cell, const Attack& attack, const Defence& defence, const Defence& known,
                     const nn::Target::Notes& notes, int64_t samples);
 // And from comparing results with each other: noise that beats an attack, one step that beats many,
 // no gradient that beats gradients, accuracy that does not fall with eps.
@@ -63,6 +81,9 @@ struct Minimum {
   double lowest = 1;    // of the attackers, alone
   std::string by;       // the attack and attack solver that is the lowest
   int64_t attackers = 0;
+  // Nothing but single steps and published settings that are known to be weak was tried: then the
+  // figure says little.
+  bool weak = true;
 };
 std::vector<Minimum> minima(const std::vector<Cell>& cells);
 

@@ -1,6 +1,7 @@
 #include "apps/slope/data_source.h"
 
 #include <cstdlib>
+#include <limits>
 
 #include "core/nearest.h"
 #include "core/word.h"
@@ -188,6 +189,11 @@ fs::path find_data(const std::string& name, const std::string& data_dir, std::st
 
 bool is_image_data(const std::string& word) {
   return !word.starts_with("spheres") && !word.starts_with("minima");
+}
+
+nn::Range data_range(const std::string& word) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return is_image_data(word) ? nn::Range{} : nn::Range{-kInfinity, kInfinity};
 }
 
 DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed) {

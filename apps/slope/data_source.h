@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/attack/attack.h"
 #include "nn/data/dataset.h"
 
 namespace slope::program {
@@ -24,6 +25,8 @@ const std::vector<DataDescription>& data_list();
 DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed);
 // True for pixels in [0, 1]; points have no such range.
 bool is_image_data(const std::string& word);
+// The range that attacked values stay in: [0, 1] for pixels, none for points.
+nn::Range data_range(const std::string& word);
 
 // Where data is sought. A place that was named is the only one: data_dir, else SLOPE_DATA; where
 // neither is set, ../data beside the program, then ../share/slope, then where Debian's packages put

@@ -72,6 +72,8 @@ Defence::Defence(std::vector<const models::Classifier*> models, const ode::Regim
       regime_.kind != ode::RegimeKind::standalone) {
     meta_ = std::make_unique<ode::MetaSolver>(regime_, seed, stream);
     settings_.meta = meta_.get();
+    // Plans are kept for steps that come again: those of a drawn method do not.
+    settings_.plans = regime_.kind != ode::RegimeKind::smoothing;
   }
   const bool fixed = std::all_of(regime_.solvers.begin(), regime_.solvers.end(), can_be_captured);
   const bool blocks = std::any_of(models_.begin(), models_.end(),

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <numeric>
 
 #include "apps/slope/augment_word.h"
 #include "apps/slope/output.h"
@@ -30,6 +31,7 @@ void each_field(Position& p, F f) {
   f("test-accuracy", p.test_accuracy), f("best-accuracy", p.best_accuracy);
   f("validation-accuracy", p.validation_accuracy), f("best-validation", p.best_validation);
   f("nfe-forward", p.nfe_forward), f("nfe-backward", p.nfe_backward);
+  f("robust-accuracy", p.robust_accuracy), f("best-robust", p.best_robust);
 }
 
 std::string number_text(int64_t value) { return std::to_string(value); }
@@ -48,12 +50,15 @@ constexpr const char* kMetricsHeader =
     "epoch,step,seconds,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"
     "nfe_forward,nfe_backward";
 constexpr const char* kValidationColumns = ",validation_loss,validation_accuracy";
+constexpr const char* kRobustColumns = ",attack_accuracy,pgd_accuracy";
 
 // Writes the header of metrics.csv and, of what is there already, the epochs that the checkpoint
 // has finished. Others come again. A checkpoint may hold all steps of an epoch and yet stand before
 // its end, so epochs count, not steps; a line without its end was cut off while it was written.
-void start_metrics(const std::filesystem::path& path, bool validation, int64_t finished_epochs) {
-  std::string kept = concat(kMetricsHeader, validation ? kValidationColumns : "", "\n");
+void start_metrics(const std::filesystem::path& path, bool validation, bool robust,
+                   int64_t finished_epochs) {
+  std::string kept = concat(kMetricsHeader, validation ? kValidationColumns : "",
+                            robust ? kRobustColumns : "", "\n");
   std::ifstream in(path);
   for (std::string line; std::getline(in, line) && !in.eof();) {
     const int64_t epoch = std::atoll(line.c_str());  // 0: the header
@@ -103,6 +108,19 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
   train_step_ = std::make_unique<nn::TrainStep>(
       [this](const Tensor& x, nn::Pass& pass) { return model_->logits(x, pass, solve_); },
       *optimizer_, step);
+  if (!options.train_attack.empty() || !options.train_noise.empty()) {
+    // The attack's passes are not the training's: they report to nobody.
+    ode::BlockSettings seen = solve_;
+    seen.solves = nullptr;
+    seen.warnings = nullptr;
+    const auto model = [this, seen](const Tensor& x) {
+      nn::Pass pass;
+      return model_->logits(x, pass, seen);
+    };
+    robust_ = std::make_unique<RobustTraining>(options.train_attack, options.train_noise,
+                                               data_range(data_word(options)), model, step.plan,
+                                               settings.seed);
+  }
   evaluator_ = std::make_unique<Evaluator>(*model_, solve_.solver, solve_.steps);
   loader_ = std::make_unique<nn::Loader>(data_.train, options.batch, true, settings.seed,
                                          settings.value_dtype(), default_device(),
@@ -175,9 +193,9 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
       keys.push_back(make_key(settings_.seed, kDropoutStream + static_cast<uint32_t>(i),
                               static_cast<uint32_t>(at_.step)));
     }
-    const nn::StepResult r =
-        (*train_step_)(batch.x, batch.labels,
-                       optimizer_->numbers(values.rate, values.momentum, at_.step + 1), keys);
+    const Tensor x = robust_ ? (*robust_)(batch.x, batch.labels, at_.examples) : batch.x;
+    const nn::StepResult r = (*train_step_)(
+        x, batch.labels, optimizer_->numbers(values.rate, values.momentum, at_.step + 1), keys);
     if (!std::isfinite(r.loss)) {
       throw SolveError(astray(concat("the loss is ", shown(r.loss), " at step ", at_.step + 1)));
     }
@@ -227,6 +245,10 @@ void Trainer::end_epoch() {
     columns = formatted(",%.9g,%.9g", unsigned_nan(held_out.loss), held_out.value());
     words = formatted("  validation accuracy %.4f", held_out.value());
   }
+  if (robust_ && robust_->attacks()) {
+    columns += watch_robustness();
+    words += formatted("  under attack %.4f", at_.robust_accuracy);
+  }
   const double rate = schedule_->at(at_.step - 1, total_steps()).rate;
   const std::filesystem::path metrics = folder_ / "metrics.csv";
   std::ofstream out(metrics, std::ios::app);
@@ -257,6 +279,21 @@ void Trainer::end_epoch() {
   if (options_.checkpoint_every == 0 || last) save("model.safetensors");
 }
 
+std::string Trainer::watch_robustness() {
+  const int64_t count = std::min(kEvaluationBatch, data_.train.size());
+  std::vector<int64_t> first(static_cast<size_t>(count));
+  std::iota(first.begin(), first.end(), int64_t{0});
+  const nn::Batch batch = nn::make_batch(data_.train, first, settings_.value_dtype());
+  const RobustCheck check = robust_->check(batch.x, batch.labels);
+  if (const std::string text = overfitting_warning(check, at_.best_robust); !text.empty()) {
+    warnings_.push_back(concat("after epoch ", at_.epoch + 1, ": ", text));
+    progress_->warning(warnings_.back());
+  }
+  at_.robust_accuracy = check.pgd;
+  at_.best_robust = std::max(at_.best_robust, check.pgd);
+  return formatted(",%.9g,%.9g", check.attack, check.pgd);
+}
+
 // What to do about a training that diverged; a whole checkpoint, if there is one, is still there.
 std::string Trainer::astray(const std::string& what) const {
   const std::filesystem::path checkpoint = folder_ / "model.safetensors";
@@ -282,7 +319,8 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
   folder_ = folder;
   resumed_seconds_ = at_.seconds;
   progress_ = std::make_unique<Progress>(settings_.quiet, (folder / "log.txt").string());
-  start_metrics(folder / "metrics.csv", validation_.size() > 0, at_.epoch);
+  start_metrics(folder / "metrics.csv", validation_.size() > 0, robust_ && robust_->attacks(),
+                at_.epoch);
   progress_->line(formatted(
       "%s: %lld parameters, %s, %lld training and %lld test samples, %lld steps, solver %s",
       model_->word().c_str(), static_cast<long long>(model_->parameter_count()),
@@ -300,7 +338,7 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
   progress_->line(formatted(
       "memory: %.0f MB in plans, %.0f MB besides at the peak; %lld device allocations in plans; "
       "waiting for batches: %.2f %% of the time",
-      static_cast<double>(train_step_->plan_bytes()) / 1e6,
+      static_cast<double>(train_step_->plan_bytes() + (robust_ ? robust_->plan_bytes() : 0)) / 1e6,
       static_cast<double>(memory.peak_bytes) / 1e6,
       static_cast<long long>(train_step_->plan_allocations()),
       100 * loading_ / std::fmax(at_.seconds - resumed_seconds_, 1e-9)));
@@ -323,6 +361,7 @@ nlohmann::ordered_json Trainer::result() const {
        at_.seconds > 0 ? static_cast<double>(at_.examples) / at_.seconds : 0.0},
       {"warnings", warnings_}};
   if (validation_.size() > 0) result["validation_accuracy"] = at_.validation_accuracy;
+  if (robust_ && robust_->attacks()) result["robust_accuracy"] = at_.robust_accuracy;
   return result;
 }
 

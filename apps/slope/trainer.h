@@ -6,6 +6,7 @@
 
 #include "apps/slope/evaluation.h"
 #include "apps/slope/progress.h"
+#include "apps/slope/robust_training.h"
 #include "apps/slope/run_folder.h"
 #include "nn/schedule.h"
 
@@ -28,6 +29,8 @@ struct Position {
   double best_validation = 0;
   double nfe_forward = 0;
   double nfe_backward = 0;
+  double robust_accuracy = 0;  // of training samples under PGD, where attacks are trained on
+  double best_robust = 0;
 };
 
 class Trainer {
@@ -50,6 +53,8 @@ class Trainer {
   int64_t total_steps() const;
   bool train_epoch(const volatile std::sig_atomic_t& stop);
   void end_epoch();
+  // Accuracy under attack of the first training samples; columns for metrics.csv.
+  std::string watch_robustness();
   void save(const std::string& name);
   std::string astray(const std::string& what) const;
   std::string status_line(double rate) const;
@@ -65,6 +70,7 @@ class Trainer {
   SolveMeter meter_;
   ode::BlockSettings solve_;
   std::unique_ptr<nn::TrainStep> train_step_;
+  std::unique_ptr<RobustTraining> robust_;  // with --train-attack or --train-noise
   std::unique_ptr<Evaluator> evaluator_;
   std::unique_ptr<nn::Loader> loader_;
   std::unique_ptr<Progress> progress_;  // while it runs

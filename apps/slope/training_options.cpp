@@ -59,6 +59,11 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--augment", v.augment,
               "Random changes of training pictures, in order: NAME[,option=value],NAME.. "
               "(slope info data), as in crop,padding=4,flip");
+  options.add("--train-attack", v.train_attack,
+              "Train on attacked samples: fgsm-random,eps=8/255,alpha=10/255, pgd,.. "
+              "(slope info attacks)");
+  options.add("--train-noise", v.train_noise,
+              "Train on noisy samples: noise,sigma=50/255, uniform,eps=0.3 or salt-pepper,p=0.1");
 }
 
 std::string to_toml(const TrainingOptions& v, const Settings& s) {
@@ -86,6 +91,8 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("limit", v.limit);
   line("validation", v.validation);
   line("augment", v.augment);
+  line("train-attack", v.train_attack);
+  line("train-noise", v.train_noise);
   line("seed", static_cast<int64_t>(s.seed));
   line("dtype", s.dtype);
   return out.str();

@@ -28,6 +28,8 @@ struct TrainingOptions {
   int64_t limit = 0;             // first samples of the training set; 0: all
   double validation = 0;         // share of the training set that is held out
   std::string augment;           // of the training pictures; "": none
+  std::string train_attack;      // an attack on each batch before the model learns it; "": none
+  std::string train_noise;       // the same with noise
 };
 
 // Registers them all; the same names are the keys of config.toml.

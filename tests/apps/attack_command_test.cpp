@@ -71,9 +71,33 @@ TEST_CASE("attack: a matrix with the figure to quote, warnings that come by them
     }
   }
   for (const Json& r : all["results"]) CHECK(r["largest_change"].get<double>() <= 0.05 + 1e-6);
+  for (const Json& m : all["minima"]) CHECK(!m["weak"].get<bool>());
   const std::string weak = all["results"][8]["warnings"].dump();
   CHECK(contains(weak, "known to be weak"));
   CHECK(contains(read(here / "a/report.html"), "attack_regime"));
+}
+
+TEST_CASE("attack: the cosine between two gradients, where it is asked for") {
+  Folder here;
+  run(here, kSpheres).json();
+  const auto cosine = [&](const char* solver, const char* with) {
+    return run(here, {"attack", "a", "--attack", "fgsm,eps=0.05", "--solver", solver,
+                      "--compare-gradient", with, "--limit", "50", "--json", "--quiet"})
+        .json()["results"][0]["gradient_cosine"];
+  };
+  // The same gradient by other means; the adjoint of coarse steps, which is another; and of fine
+  // ones, which is nearly the same.
+  CHECK(cosine("rk2,u=0.5:4", "through")["mean"].get<double>() == doctest::Approx(1).epsilon(1e-6));
+  const Json coarse = cosine("euler:2", "adjoint"), fine = cosine("rk4:32", "adjoint");
+  CHECK(coarse["with"] == "adjoint");
+  CHECK(coarse["samples"] == 50);
+  CHECK(coarse["least"].get<double>() <= coarse["mean"].get<double>());
+  CHECK(coarse["mean"].get<double>() < 0.999999);
+  CHECK(fine["least"].get<double>() > 0.999);
+  CHECK(1 - fine["mean"].get<double>() < 0.1 * (1 - coarse["mean"].get<double>()));
+  check_error(here,
+              {"attack", "a", "--attack", "fgsm", "--compare-gradient", "adjont", "--limit", "4"},
+              1, "adjont");
 }
 
 TEST_CASE("regimes: in eval and in an attack, repeatable, separate for the attacker") {

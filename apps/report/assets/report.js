@@ -44,6 +44,7 @@
   if (m.length) {
     lineChart("Loss", "epoch", "cross-entropy", [{ label: "train", points: column("train_loss") }, { label: "test", points: column("test_loss") }, ...heldOut("loss")]);
     lineChart("Accuracy", "epoch", "accuracy", [{ label: "train", points: column("train_accuracy") }, { label: "test", points: column("test_accuracy") }, ...heldOut("accuracy")], { y: asPercent });
+    if (m[0].pgd_accuracy !== undefined) lineChart("Training samples under attack", "epoch", "accuracy", [{ label: "the training's attack", points: column("attack_accuracy") }, { label: "PGD, 10 steps", points: column("pgd_accuracy") }], { y: { beginAtZero: true, ...asPercent } });
     // What never changes is a figure, not a curve.
     const rate = column("learning_rate"), forward = column("nfe_forward"), backward = column("nfe_backward");
     if (m.length > 2 && !constant(rate)) lineChart("Learning rate", "epoch", "learning rate", [{ label: "rate", points: rate }]);
