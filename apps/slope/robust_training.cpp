@@ -10,8 +10,9 @@ namespace slope::program {
 namespace {
 
 constexpr int64_t kWatchSteps = 10;
-constexpr double kWatchedGap = 0.4;  // between the two attacks, where nothing was robust before
 constexpr double kRobustOnce = 0.2;  // the accuracy under PGD from which a fall to half counts
+constexpr double kSmallGap = 0.2;    // between the two attacks, where robustness was lost
+constexpr double kLargeGap = 0.4;    // where there has never been any
 
 Attack chosen(const std::string& attack, const std::string& noise, const nn::Range& range,
               uint64_t seed) {
@@ -39,8 +40,9 @@ nn::AttackSamples numbered(const Tensor& x, const Tensor& labels, int64_t first)
 }  // namespace
 
 std::string overfitting_warning(const RobustCheck& c, double best) {
-  const bool fell = best >= kRobustOnce && c.pgd <= best / 2;
-  if (!fell && c.attack - c.pgd < kWatchedGap) return {};
+  const double gap = c.attack - c.pgd;  // a model that has only become worse has none
+  const bool fell = best >= kRobustOnce && c.pgd <= best / 2 && gap >= kSmallGap;
+  if (!fell && gap < kLargeGap) return {};
   return concat("catastrophic overfitting: accuracy on training samples is ", percent(c.attack),
                 " under the attack of the training, but ", percent(c.pgd), " under PGD of ",
                 kWatchSteps, " steps of the same size (at best ", percent(best),

@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
-#include <numeric>
 
 #include "apps/slope/augment_word.h"
 #include "apps/slope/output.h"
@@ -281,14 +280,17 @@ void Trainer::end_epoch() {
 
 std::string Trainer::watch_robustness() {
   const int64_t count = std::min(kEvaluationBatch, data_.train.size());
-  std::vector<int64_t> first(static_cast<size_t>(count));
-  std::iota(first.begin(), first.end(), int64_t{0});
-  const nn::Batch batch = nn::make_batch(data_.train, first, settings_.value_dtype());
+  std::vector<int64_t> spread(static_cast<size_t>(count));  // a file may be sorted by class
+  for (size_t i = 0; i < spread.size(); ++i)
+    spread[i] = static_cast<int64_t>(i) * data_.train.size() / count;
+  const nn::Batch batch = nn::make_batch(data_.train, spread, settings_.value_dtype());
   const RobustCheck check = robust_->check(batch.x, batch.labels);
-  if (const std::string text = overfitting_warning(check, at_.best_robust); !text.empty()) {
+  const std::string text = overfitting_warning(check, at_.best_robust);
+  if (!text.empty() && !overfitted_) {  // once, where it begins
     warnings_.push_back(concat("after epoch ", at_.epoch + 1, ": ", text));
     progress_->warning(warnings_.back());
   }
+  overfitted_ = !text.empty();
   at_.robust_accuracy = check.pgd;
   at_.best_robust = std::max(at_.best_robust, check.pgd);
   return formatted(",%.9g,%.9g", check.attack, check.pgd);

@@ -53,7 +53,7 @@ class Trainer {
   int64_t total_steps() const;
   bool train_epoch(const volatile std::sig_atomic_t& stop);
   void end_epoch();
-  // Accuracy under attack of the first training samples; columns for metrics.csv.
+  // Accuracy under attack of some training samples; columns for metrics.csv.
   std::string watch_robustness();
   void save(const std::string& name);
   std::string astray(const std::string& what) const;
@@ -76,6 +76,7 @@ class Trainer {
   std::unique_ptr<Progress> progress_;  // while it runs
   Position at_;
   std::vector<std::string> warnings_;
+  bool overfitted_ = false;     // after the last epoch
   double loading_ = 0;          // seconds spent waiting for batches since this program started
   double resumed_seconds_ = 0;  // of training before that
   double next_line_ = 0;        // seconds of training before the next line of an epoch

@@ -1,0 +1,85 @@
+// Training on attacked and noisy samples, and the watch over it.
+#include "apps/slope/robust_training.h"
+
+#include "tests/apps/program.h"
+#include "tests/nn/message_of.h"
+
+using namespace slope::program_test;
+using slope::test::contains;
+
+namespace {
+
+Arguments training(const char* out, const Arguments& more) {
+  Arguments a = {"train",  "spheres-mlp", "--optimizer", "adam",        "--lr",  "0.01",
+                 "--json", "--quiet",     "--solver",    "rk2,u=0.5:2", "--out", out};
+  a.insert(a.end(), more.begin(), more.end());
+  return a;
+}
+
+}  // namespace
+
+TEST_CASE("robust training: withstands more than training on clean samples") {
+  Folder here;
+  const Json clean = run(here, training("clean", {"--iterations", "400"})).json();
+  const Json robust = run(here, training("robust", {"--iterations", "400", "--train-attack",
+                                                    "pgd,eps=0.015,step=0.005,iterations=5"}))
+                          .json();
+  CHECK(!clean.contains("robust_accuracy"));
+  CHECK(robust["robust_accuracy"].get<double>() > 0.6);
+  CHECK(robust["nfe_forward"] == 4);  // the attack's evaluations are not the training's
+  const auto under_attack = [&](const char* folder) {
+    return run(here, {"attack", folder, "--attack", "pgd,eps=0.02,step=0.005,iterations=20",
+                      "--json", "--quiet"})
+        .json()["results"][0]["accuracy"]
+        .get<double>();
+  };
+  CHECK(under_attack("robust") > under_attack("clean") + 0.03);
+  CHECK(contains(read(here / "robust/metrics.csv"), "attack_accuracy,pgd_accuracy"));
+  CHECK(contains(read(here / "robust/config.toml"), "train-attack = 'pgd,eps=0.015"));
+}
+
+TEST_CASE("robust training: goes on after a stop with the same draws, and noise is drawn anew") {
+  Folder here;
+  const Arguments random{"--train-attack", "fgsm-random,eps=0.02,alpha=0.025"};
+  const auto epochs = [&](const char* out, const char* count) {
+    Arguments a = training(out, random);
+    a.insert(a.end(), {"--epochs", count});
+    return run(here, a).json();
+  };
+  const Json whole = epochs("whole", "3");
+  epochs("parts", "2");
+  const Json parts =
+      run(here, {"train", "--resume", "parts", "--epochs", "3", "--json", "--quiet"}).json();
+  for (const char* key : {"train_loss", "test_accuracy", "robust_accuracy"})
+    CHECK(parts[key] == whole[key]);
+  const auto noisy = [&](const char* out, const char* noise) {
+    return run(here, training(out, {"--epochs", "2", "--train-noise", noise})).json();
+  };
+  const Json noise = noisy("noise", "noise,sigma=0.05");
+  CHECK(!noise.contains("robust_accuracy"));
+  CHECK(noise["train_loss"] != noisy("none", "noise,sigma=0")["train_loss"]);
+  CHECK(noisy("none2", "noise,sigma=0")["train_loss"] ==
+        run(here, training("clean", {"--epochs", "2"})).json()["train_loss"]);
+}
+
+TEST_CASE("robust training: the sign of catastrophic overfitting") {
+  using slope::program::overfitting_warning;
+  CHECK(overfitting_warning({.attack = 0.5, .pgd = 0.45}, 0.5).empty());
+  CHECK(overfitting_warning({.attack = 0.2, .pgd = 0.1}, 0.5).empty());  // worse in both
+  CHECK(overfitting_warning({.attack = 0.6, .pgd = 0.3}, 0.1).empty());
+  CHECK(contains(overfitting_warning({.attack = 0.45, .pgd = 0.2}, 0.5), "catastrophic"));
+  CHECK(contains(overfitting_warning({.attack = 0.9, .pgd = 0}, 0), "0.00% under PGD"));
+}
+
+TEST_CASE("robust training: what it refuses") {
+  Folder here;
+  const auto refused = [&](const Arguments& more, const char* text) {
+    check_error(here, training("r", more), 1, text);
+  };
+  refused({"--train-attack", "fgsm,eps=0.1", "--train-noise", "noise"}, "exclude each other");
+  refused({"--train-attack", "uniform,eps=0.1"}, "Use --train-noise uniform,eps=0.1");
+  refused({"--train-noise", "fgsm,eps=0.1"}, "Use --train-attack fgsm,eps=0.1");
+  refused({"--train-attack", "deepfool"}, "needs an eps above 0");
+  refused({"--train-attack", "pgd,eps=-1"}, "must not be negative");
+  CHECK(!std::filesystem::exists(here / "r"));
+}
