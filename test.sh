@@ -88,12 +88,11 @@ run_tests() {
     sed -nE 's/^[0-9]+: (SKIPPED: .*)/\1/p' "$logs/$log" | sort -u)
 }
 
-# build PRESET TARGETS...: the targets of the preset where none are named.
+# build PRESET
 build() {
   local preset=$1
-  shift
   run "configure $preset" "configure-$preset.log" cmake --preset "$preset" || give_up "configure-$preset.log"
-  run "build $preset" "build-$preset.log" cmake --build --preset "$preset" ${1:+--target "$@"} ||
+  run "build $preset" "build-$preset.log" cmake --build --preset "$preset" ||
     give_up "build-$preset.log"
 }
 
@@ -110,7 +109,7 @@ elif ! command -v nvcc >/dev/null && [[ ! -x /usr/local/cuda/bin/nvcc ]]; then
   skipped=$((skipped + 1))
   skip_reasons+=("SKIPPED: cuda: no nvcc on this machine")
 else
-  build cuda test_cuda test_cuda_emulation
-  run_tests "test cuda" cuda -L cuda
+  build cuda-test
+  run_tests "test cuda" cuda-test -L cuda
 fi
 finish

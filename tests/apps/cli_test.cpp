@@ -139,7 +139,7 @@ TEST_CASE("eval and attack: results in the order given, words as given, exact fr
   CHECK(read(here / "a/report.html").find("fgsm,eps=1/10") != std::string::npos);
 }
 
-TEST_CASE("MNIST: trains, evaluates and attacks on real digits") {
+TEST_CASE("MNIST: trains, evaluates and attacks on real digits" * doctest::test_suite("long")) {
   Folder here;
   const Json train = run(here, {"train", "odenet-mnist", "--solver", "euler:1", "--limit", "256",
                                 "--epochs", "1", "--batch", "64", "--out", "m", "--json"})

@@ -56,7 +56,8 @@ Orders measured(const Problem& p, const Method& method, int64_t steps) {
 
 TEST_CASE(
     "dense: measured order of every method, of the state and of its derivative (D1, D2, T4, "
-    "T5)") {
+    "T5)" *
+    doctest::test_suite("long")) {
   std::vector<Tableau> all = explicit_methods();
   for (const Tableau& m : family_examples()) all.push_back(m);
   for (const Tableau& m : all) {

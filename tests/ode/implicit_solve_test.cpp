@@ -49,7 +49,7 @@ TEST_CASE("implicit order: what a stiff problem leaves of it") {
   }
 }
 
-TEST_CASE("stiff: Robertson to 1e5 and Van der Pol with mu = 1000") {
+TEST_CASE("stiff: Robertson to 1e5 and Van der Pol with mu = 1000" * doctest::test_suite("long")) {
   const Problem chemistry = robertson(), relaxation = problem_until("vanderpol,mu=1000", 2000);
   const std::vector<double> robertson_end = problems::known_solution(chemistry, 1e5);
   const std::vector<double> vanderpol_end = problems::known_solution(relaxation, 2000);
@@ -74,7 +74,8 @@ TEST_CASE("stiff: Robertson to 1e5 and Van der Pol with mu = 1000") {
   }
 }
 
-TEST_CASE("stiff: explicit methods stop at their budget, and say why and what to take") {
+TEST_CASE("stiff: explicit methods stop at their budget, and say why and what to take" *
+          doctest::test_suite("long")) {
   const Problem chemistry = robertson();
   const Problem relaxation = vanderpol(1000);
   for (const char* word : {"dopri5@1e-6", "bosh3@1e-6,1e-10", "tsit5@1e-6", "dopri8@1e-6"}) {

@@ -19,7 +19,8 @@ double measured_order(const Method& m, const Problem& p) {
 
 }  // namespace
 
-TEST_CASE("order: not below the label by more than 0.2, on four problems") {
+TEST_CASE("order: not below the label by more than 0.2, on four problems" *
+          doctest::test_suite("long")) {
   for (const Method& m : methods_to_measure()) {
     for (const Problem& p : problems_for(m)) {
       const double order = measured_order(m, p);
