@@ -266,9 +266,10 @@ TEST_CASE("adjoint: with the state of the way forward") {
     // Of methods with dense output of their own, with cubics, implicit, and of several steps.
     for (const char* method :
          {"dopri5", "tsit5", "dopri8", "bosh3", "cash-karp", "kvaerno3", "adams"}) {
+      if (mode == Gradient::adjoint_seminorm && std::string(method) != "dopri5") continue;
       // The long steps of a method of high order ask much of a cubic.
       const double factor = std::string(method) == "adams" ? 5000 : 500;
-      for (const char* tolerance : {"1e-3", "1e-5", "1e-7"}) {
+      for (const char* tolerance : {"1e-3", "1e-6"}) {
         const Solver solver = parse_solver(concat(method, "@", tolerance));
         const Found exact = gradients(f, start_state(), kTimes, solver, Gradient::checkpointed);
         const Found found = gradients(f, start_state(), kTimes, solver, mode, nullptr, interpolate);
@@ -326,12 +327,14 @@ TEST_CASE("adjoint: where the way back is unstable the state must be that of the
   const double expected = (1 - std::exp(-50.)) / 50;
   const auto found = [&](const char* word, bool interpolate) {
     Tape tape({w});
-    const Solution s = solve_differentiable(f, y0, {0, 1}, parse_solver(word), Gradient::adjoint,
-                                            nullptr, {.interpolate = interpolate});
+    Solver solver = parse_solver(word);
+    std::get<Adaptive>(solver.stepping).max_steps = 1000;
+    const Solution s = solve_differentiable(f, y0, {0, 1}, solver, Gradient::adjoint, nullptr,
+                                            {.interpolate = interpolate});
     return tape.gradient(sum(slice(s.y, 1, 1, 2)), {w})[0].item();
   };
-  for (const char* word : {"dopri5@1e-6", "tsit5@1e-8", "kvaerno3@1e-6"}) {
-    INFO(word);
+  for (const char* word : {"dopri5@1e-6", "tsit5@1e-8", "kvaerno3@1e-4"}) {
+    INFO(std::string(word));
     CHECK(std::abs(found(word, true) - expected) < 1e-3 * expected);
     // Without it the gradient is nowhere near, or there is none.
     double plain = HUGE_VAL;
