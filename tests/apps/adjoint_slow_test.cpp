@@ -1,11 +1,14 @@
 // The adjoint gradient of a trained odenet-mnist beside the exact one of the discrete solve, and
-// what both cost. Prints the table that docs/gradients.md shows.
+// what both cost. Prints the table that docs/gradients.md shows. SLOPE_TRAINED_RUN: a run folder
+// whose weights are taken; without it a few steps of training come first.
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 
 #include "apps/models/classifier.h"
+#include "apps/slope/run_folder.h"
 #include "autograd/tape.h"
 #include "core/ops.h"
 #include "nn/data/idx.h"
@@ -53,11 +56,14 @@ Found gradient(const models::Classifier& model, const nn::Batch& batch, const st
   return {concatenate(flat, 0), *solves[0]};
 }
 
-}  // namespace
-
-TEST_CASE("odenet-mnist: evaluations of dopri5@1e-3, and the adjoint as the tolerance falls") {
+std::unique_ptr<models::Classifier> trained_model() {
+  if (const char* folder = std::getenv("SLOPE_TRAINED_RUN")) {
+    program::Run run = program::open_run(folder, {});
+    CHECK(run.options.model == "odenet-mnist");
+    return std::move(run.model);
+  }
   Rng rng(0);
-  const auto trained = models::make_model("odenet-mnist", nullptr, rng);
+  auto trained = models::make_model("odenet-mnist", nullptr, rng);
   std::vector<std::shared_ptr<ode::Statistics>> solves;
   const ode::BlockSettings settings{.solver = ode::parse_solver("dopri5@1e-3"), .solves = &solves};
   const auto optimizer = nn::make_optimizer("sgd", trained->named_parameters());
@@ -73,23 +79,36 @@ TEST_CASE("odenet-mnist: evaluations of dopri5@1e-3, and the adjoint as the tole
     CHECK(counts->evaluations == 2 + 6 * attempts);
     CHECK(counts->evaluations_backward == 6 * counts->accepted);  // the exact gradient
   }
+  return trained;
+}
+
+}  // namespace
+
+TEST_CASE("odenet-mnist: evaluations of dopri5@1e-3, and the adjoint as the tolerance falls") {
+  const auto trained = trained_model();
 
   // In float32, as trained: the adjoint needs no more evaluations on the way back.
   const nn::Batch whole = batch_of(0, kBatch, Dtype::f32);
+  std::string table = "\nfloat32, 64 digits\ngradient          forward  backward\n";
   for (ode::Gradient mode : {ode::Gradient::adjoint, ode::Gradient::adjoint_seminorm}) {
     const ode::Statistics n = gradient(*trained, whole, "dopri5@1e-3", mode).counts;
-    INFO(ode::name(mode), ": ", n.evaluations, " forward, ", n.evaluations_backward, " backward");
+    char line[100];
+    std::snprintf(line, sizeof line, "%-16s  %7d  %8d\n", ode::name(mode),
+                  static_cast<int>(n.evaluations), static_cast<int>(n.evaluations_backward));
+    table += line;
+    INFO(line);
     CHECK((n.evaluations - 2) % 6 == 0);
     CHECK((n.evaluations_backward - 2) % 6 == 0);
     CHECK(n.evaluations_backward <= n.evaluations);
   }
 
   // The same weights in float64, where a small tolerance means something.
+  Rng rng(0);
   const auto model = models::make_model("odenet-mnist", nullptr, rng, {.dtype = Dtype::f64});
   const Tensors from = trained->parameters(), to = model->parameters();
   for (size_t i = 0; i < to.size(); ++i) copy_into(to[i], cast(from[i], Dtype::f64));
   const nn::Batch batch = batch_of(0, 4, Dtype::f64);
-  std::string table = "\ntolerance  gradient          forward  backward  difference\n";
+  table += "float64, 4 digits\ntolerance  gradient          forward  backward  difference\n";
   for (ode::Gradient mode : {ode::Gradient::adjoint, ode::Gradient::adjoint_seminorm}) {
     double before = HUGE_VAL;
     for (const char* tolerance : {"1e-3", "1e-5", "1e-7"}) {
