@@ -187,10 +187,10 @@ MetaSolver::Member MetaSolver::draw(uint32_t number) {
   return {solvers.back()};
 }
 
-void MetaSolver::begin_pass() {
+void MetaSolver::begin_pass(int64_t number) {
   blocks_ = 0;
   shared_.clear();
-  ++passes_;
+  passes_ = number + 1;
 }
 
 std::vector<MetaSolver::Member> MetaSolver::next_block() {
@@ -210,13 +210,9 @@ std::vector<MetaSolver::Member> MetaSolver::next_block() {
   ++blocks_;
   for (const Member& member : shared_) {
     const std::string word = solver_word(member.solver);
-    const auto found = std::find_if(uses_.begin(), uses_.end(),
-                                    [&](const auto& use) { return use.first == word; });
-    if (found != uses_.end()) {
-      ++found->second;
-    } else {
-      uses_.emplace_back(word, 1);
-    }
+    const auto [place, first] = places_.emplace(word, uses_.size());
+    if (first) uses_.emplace_back(word, 0);
+    ++uses_[place->second].second;
   }
   return shared_;
 }

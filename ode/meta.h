@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -71,13 +72,14 @@ class MetaSolver {
     Solver solver;
     double weight = 1;
   };
-  // Before a forward pass: its draw. Passes are counted from 0.
-  void begin_pass();
+  // Before a forward pass: its draw. Passes are counted from 0; one with a number draws what that
+  // number draws, and the count goes on behind it.
+  void begin_pass() { begin_pass(passes_); }
+  void begin_pass(int64_t number);
   // What solves the next block of this pass: its result is the sum of weight * solution.
   std::vector<Member> next_block();
 
   const Regime& regime() const { return regime_; }
-  int64_t passes() const { return passes_; }
   // How often each solver was used, by its word: what a log shows.
   const std::vector<std::pair<std::string, int64_t>>& uses() const { return uses_; }
 
@@ -87,10 +89,11 @@ class MetaSolver {
   Regime regime_;
   uint64_t seed_;
   uint32_t stream_;
-  int64_t passes_ = 0;
+  int64_t passes_ = 0;   // the next one's number
   uint32_t blocks_ = 0;  // of this pass
   std::vector<Member> shared_;
   std::vector<std::pair<std::string, int64_t>> uses_;
+  std::map<std::string, size_t> places_;  // in uses_
 };
 
 }  // namespace slope::ode

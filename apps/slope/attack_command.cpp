@@ -123,8 +123,10 @@ int run(const AttackCommand& c, const Settings& settings) {
   const uint64_t seed = trained.settings.seed;
   std::vector<Attack> attacks;
   for (const std::string& a : c.attacks) attacks.push_back(parse_attack(a, range, seed));
-  const std::vector<Side> defended = sides(
-      c.regime, c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers);
+  const std::vector<Side> defended =
+      sides(c.regime, c.solvers.empty()
+                          ? std::vector<std::string>{default_solver(c.regime, trained.options)}
+                          : c.solvers);
   const ode::GradientChoice gradient = ode::parse_gradient_word(c.gradient);
   const ode::BatchSteps steps =
       ode::parse_batch_steps(c.stepping.empty() ? trained.options.stepping : c.stepping);

@@ -28,7 +28,9 @@ int run(const EvalCommand& c, const Settings& settings) {
   const std::string data = c.data.empty() ? data_word(trained.options) : c.data;
   const nn::Dataset test = test_set(trained, data, c.limit, settings);
   const std::vector<std::string> words = with_steps(
-      c.solvers.empty() ? std::vector<std::string>{trained.options.solver} : c.solvers, c.steps);
+      c.solvers.empty() ? std::vector<std::string>{default_solver(c.regime, trained.options)}
+                        : c.solvers,
+      c.steps);
   for (const std::string& word : c.solvers) {
     if (!c.steps.empty() && word.find('+') != std::string::npos)
       throw ValueError("--steps sweeps one solver; " + word + " has several, each with its own.");

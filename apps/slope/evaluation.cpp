@@ -44,22 +44,6 @@ std::vector<std::string> with_steps(const std::vector<std::string>& words,
   return all;
 }
 
-std::string stepping_word(const ode::Solver& solver, ode::BatchSteps steps) {
-  const bool adaptive = std::holds_alternative<ode::Adaptive>(solver.stepping);
-  return name(adaptive ? steps : ode::BatchSteps::shared);
-}
-
-Evaluator::Evaluator(const models::Classifier& model, const ode::Solver& solver,
-                     ode::BatchSteps steps)
-    : meter_(own_meter_),
-      settings_{.solver = solver,
-                .steps = steps,
-                .solves = own_meter_.sink(),
-                .warnings = own_meter_.warnings()},
-      step_([this, &model](const Tensor& x,
-                           nn::Pass& pass) { return model.logits(x, pass, settings_); },
-            can_be_captured(solver) || !model.has_ode()) {}
-
 Evaluator::Evaluator(nn::Logits logits, bool plan, SolveMeter& meter)
     : meter_(meter), step_(std::move(logits), plan) {}
 

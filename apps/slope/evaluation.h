@@ -44,9 +44,6 @@ struct Accuracy {
   }
 };
 
-// What a result says about its stepping: fixed steps are shared whatever was asked for.
-std::string stepping_word(const ode::Solver& solver, ode::BatchSteps steps);
-
 // Whether a solver takes steps that are known beforehand and read no values (as implicit ones do),
 // so that a whole pass can be one plan.
 bool can_be_captured(const ode::Solver& solver);
@@ -59,8 +56,6 @@ std::vector<std::string> with_steps(const std::vector<std::string>& words,
 // Evaluates a model on a data set again and again (each epoch) with the same plans.
 class Evaluator {
  public:
-  Evaluator(const models::Classifier& model, const ode::Solver& solver,
-            ode::BatchSteps steps = ode::BatchSteps::shared);
   // plan: whether a pass may be captured. meter: what the solves of `logits` report to; it lives
   // longer.
   Evaluator(nn::Logits logits, bool plan, SolveMeter& meter);
@@ -69,9 +64,7 @@ class Evaluator {
   const std::vector<std::string>& warnings() { return *meter_.warnings(); }
 
  private:
-  SolveMeter own_meter_;
   SolveMeter& meter_;
-  ode::BlockSettings settings_;
   nn::EvaluationStep step_;
 };
 

@@ -3,6 +3,7 @@
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
 #include "apps/slope/output.h"
+#include "apps/slope/regime.h"
 #include "apps/slope/run_folder.h"
 #include "core/ops/loss.h"
 #include "nn/data/image.h"
@@ -24,7 +25,8 @@ struct PredictCommand {
 class Predictor {
  public:
   Predictor(const Run& run, const std::string& solver)
-      : settings_{.solver = ode::parse_solver(solver.empty() ? run.options.solver : solver)},
+      : settings_{.solver =
+                      ode::parse_solver(solver.empty() ? default_solver({}, run.options) : solver)},
         step_([this, &run](const Tensor& x,
                            nn::Pass& pass) { return run.model->logits(x, pass, settings_); },
               can_be_captured(settings_.solver) || !run.model->has_ode()) {}

@@ -31,6 +31,11 @@ ode::Regime regime_of(const RegimeOptions& o, const std::string& solvers) {
   return ode::parse_regime(o.regime, solvers, o.weights, o.noise, o.draw);
 }
 
+std::string default_solver(const RegimeOptions& options, const TrainingOptions& training) {
+  const bool one = options.regime == "standalone" || options.regime == "smoothing";
+  return one ? training.solver.substr(0, training.solver.find('+')) : training.solver;
+}
+
 Members::Members(const Run& run, const RegimeOptions& options, const Settings& settings) {
   for (const std::string& folder : options.ensemble) others_.push_back(open_run(folder, settings));
   models_.push_back(run.model.get());

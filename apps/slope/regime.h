@@ -24,6 +24,10 @@ void add_regime_options(OptionList& options, RegimeOptions& values);
 // several solvers.
 ode::Regime regime_of(const RegimeOptions& options, const std::string& solvers);
 
+// The solver that a run is used with unless another is named: that of its training, of several
+// members the first where the regime takes one.
+std::string default_solver(const RegimeOptions& options, const TrainingOptions& training);
+
 // The models of a regime: a run's own, and those of --ensemble.
 class Members {
  public:
@@ -38,8 +42,9 @@ class Members {
 // What a random regime has drawn: [{"solver": .., "blocks": ..}].
 nlohmann::ordered_json draws_json(const ode::MetaSolver& meta);
 
-// Streams of the draws: of what is evaluated, and of an attack's own copy of it.
-constexpr uint32_t kDefenceStream = 0x52000000, kAttackerStream = 0x52000001;
+// Streams of the draws: of what is evaluated, of an attack's own copy of it, and of a training.
+constexpr uint32_t kDefenceStream = 0x52000000, kAttackerStream = 0x52000001,
+                   kTrainingStream = 0x52000002;
 
 class Defence {
  public:

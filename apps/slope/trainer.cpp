@@ -95,18 +95,30 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
                          {.weight_decay = options.weight_decay, .momentum = options.momentum > 0});
   schedule_ = nn::make_schedule(options.schedule, options.lr, options.momentum);
   const ode::GradientChoice gradient = ode::parse_gradient_word(options.gradient);
-  solve_ = {.solver = ode::parse_solver(options.solver),
+  const ode::Regime regime = ode::parse_regime(options.regime, options.solver, options.weights,
+                                               options.noise, options.draw);
+  if (regime.kind == ode::RegimeKind::model_ensemble)
+    throw ValueError("train: the members of a model-ensemble are trained one by one.");
+  if (!options.noise.empty() && regime.kind != ode::RegimeKind::smoothing)
+    throw ValueError("--noise: only smoothing draws noise; add --regime smoothing.");
+  if (regime.kind != ode::RegimeKind::standalone)
+    meta_ = std::make_unique<ode::MetaSolver>(regime, settings.seed, kTrainingStream);
+  solve_ = {.solver = regime.solvers[0],
             .steps = ode::parse_batch_steps(options.stepping),
+            .meta = meta_.get(),
             .gradient = gradient.gradient,
             .gradient_options = gradient.options,
+            .plans = regime.kind != ode::RegimeKind::smoothing,  // each step's method is new there
             .solves = meter_.sink(),
             .warnings = meter_.warnings()};
+  const bool fixed = !regime.random() &&
+                     std::all_of(regime.solvers.begin(), regime.solvers.end(), can_be_captured);
   nn::StepOptions step{.label_smoothing = options.label_smoothing,
-                       .plan = can_be_captured(solve_.solver) || !model_->has_ode()};
+                       .plan = fixed || !model_->has_ode()};
   if (options.clip_norm > 0) step.clip_norm = options.clip_norm;
   train_step_ = std::make_unique<nn::TrainStep>(
-      [this](const Tensor& x, nn::Pass& pass) { return model_->logits(x, pass, solve_); },
-      *optimizer_, step);
+      [this](const Tensor& x, nn::Pass& pass) { return logits(x, pass, solve_); }, *optimizer_,
+      step);
   if (!options.train_attack.empty() || !options.train_noise.empty()) {
     // The attack's passes are not the training's: they report to nobody.
     ode::BlockSettings seen = solve_;
@@ -114,13 +126,20 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
     seen.warnings = nullptr;
     const auto model = [this, seen](const Tensor& x) {
       nn::Pass pass;
-      return model_->logits(x, pass, seen);
+      return logits(x, pass, seen);
     };
     robust_ = std::make_unique<RobustTraining>(options.train_attack, options.train_noise,
                                                data_range(data_word(options)), model, step.plan,
                                                settings.seed);
   }
-  evaluator_ = std::make_unique<Evaluator>(*model_, solve_.solver, solve_.steps);
+  // A random regime is tested with its first solver, an ensemble as what it is.
+  const ode::Regime tested = regime.random() ? ode::Regime{.solvers = {regime.solvers[0]}} : regime;
+  evaluated_ = std::make_unique<Defence>(std::vector<const models::Classifier*>{model_.get()},
+                                         tested, solve_.steps, ode::GradientChoice{}, settings.seed,
+                                         kDefenceStream, &evaluation_meter_);
+  evaluator_ = std::make_unique<Evaluator>(
+      [this](const Tensor& x, nn::Pass& pass) { return (*evaluated_)(x, pass); },
+      evaluated_->plan(), evaluation_meter_);
   loader_ = std::make_unique<nn::Loader>(data_.train, options.batch, true, settings.seed,
                                          settings.value_dtype(), default_device(),
                                          nn::Augmenter(parse_augment(options.augment)));
@@ -131,6 +150,11 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
     nn::restore(resume->checkpoint, all, (resume->folder / "model.safetensors").string());
     read_position(*resume);
   }
+}
+
+Tensor Trainer::logits(const Tensor& x, nn::Pass& pass, const ode::BlockSettings& solve) const {
+  if (meta_) meta_->begin_pass(at_.step);
+  return model_->logits(x, pass, solve);
 }
 
 // Where the checkpoint says that the run stands. A number outside its range, which would lead the
@@ -328,7 +352,7 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
       model_->word().c_str(), static_cast<long long>(model_->parameter_count()),
       data_word(options_).c_str(), static_cast<long long>(data_.train.size()),
       static_cast<long long>(data_.test.size()), static_cast<long long>(total_steps()),
-      options_.solver.c_str()));
+      (options_.solver + (meta_ ? ", " + options_.regime : "")).c_str()));
   while (at_.step < total_steps()) {
     if (!train_epoch(stop)) {
       save("model.safetensors");
@@ -336,6 +360,7 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
     }
     end_epoch();
   }
+  if (meta_ && model_->has_ode()) tell_draws();
   const MemoryStatistics memory = memory_statistics(default_device());
   progress_->line(formatted(
       "memory: %.0f MB in plans, %.0f MB besides at the peak; %lld device allocations in plans; "
@@ -345,6 +370,16 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
       static_cast<long long>(train_step_->plan_allocations()),
       100 * loading_ / std::fmax(at_.seconds - resumed_seconds_, 1e-9)));
   return true;
+}
+
+// How often each solver was used; of many different ones a few.
+void Trainer::tell_draws() {
+  constexpr size_t kShown = 6;
+  const auto& uses = meta_->uses();
+  std::string text = concat("solvers drawn (", uses.size(), " different ones):");
+  for (size_t i = 0; i < std::min(uses.size(), kShown); ++i)
+    text += concat(i ? ", " : " ", uses[i].first, " ", uses[i].second, " times");
+  progress_->line(uses.size() > kShown ? text + ", .." : text);
 }
 
 nlohmann::ordered_json Trainer::result() const {

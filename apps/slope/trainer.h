@@ -6,6 +6,7 @@
 
 #include "apps/slope/evaluation.h"
 #include "apps/slope/progress.h"
+#include "apps/slope/regime.h"
 #include "apps/slope/robust_training.h"
 #include "apps/slope/run_folder.h"
 #include "nn/schedule.h"
@@ -49,12 +50,15 @@ class Trainer {
   int64_t step() const { return at_.step; }  // optimiser steps done
 
  private:
+  // The logits of this step's pass, or of an attack on its batch: both meet the same draw.
+  Tensor logits(const Tensor& x, nn::Pass& pass, const ode::BlockSettings& solve) const;
   void read_position(const Run& run);
   int64_t total_steps() const;
   bool train_epoch(const volatile std::sig_atomic_t& stop);
   void end_epoch();
   // Accuracy under attack of some training samples; columns for metrics.csv.
   std::string watch_robustness();
+  void tell_draws();
   void save(const std::string& name);
   std::string astray(const std::string& what) const;
   std::string status_line(double rate) const;
@@ -69,6 +73,10 @@ class Trainer {
   std::unique_ptr<nn::Schedule> schedule_;
   SolveMeter meter_;
   ode::BlockSettings solve_;
+  std::unique_ptr<ode::MetaSolver> meta_;  // of a regime; the draw of a step is a function of its
+                                           // number alone
+  SolveMeter evaluation_meter_;
+  std::unique_ptr<Defence> evaluated_;  // the model as it is tested
   std::unique_ptr<nn::TrainStep> train_step_;
   std::unique_ptr<RobustTraining> robust_;  // with --train-attack or --train-noise
   std::unique_ptr<Evaluator> evaluator_;

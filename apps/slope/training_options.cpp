@@ -25,6 +25,16 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--solver", v.solver,
               "METHOD[,name=value]..[:STEPS|:h=SIZE|@RTOL[,ATOL]] (slope info methods)");
   options.add(
+      "--regime", v.regime,
+      "Solvers while training: standalone, switching, smoothing or solver-ensemble; members "
+      "are joined by + in --solver");
+  options.add("--weights", v.weights,
+              "Probabilities (switching) or weights (solver-ensemble); default: equal");
+  options.add("--noise", v.noise,
+              "Smoothing: normal or cauchy, scale, reset, clip or resample outside two scales; "
+              "default normal,0.0125,reset");
+  options.add("--draw", v.draw, "What shares a draw: batch (all blocks of a step) or block");
+  options.add(
       "--gradient", v.gradient,
       "How to differentiate the solve: checkpointed (with states=N: in the memory of N "
       "states), through, reversible, adjoint or adjoint-seminorm (either with interpolate)");
@@ -75,6 +85,10 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("model", v.model);
   line("data", v.data);
   line("solver", v.solver);
+  line("regime", v.regime);
+  line("weights", v.weights);
+  line("noise", v.noise);
+  line("draw", v.draw);
   line("gradient", v.gradient);
   line("stepping", v.stepping);
   line("epochs", v.epochs);

@@ -12,6 +12,9 @@ struct TrainingOptions {
   std::string model;
   std::string data;  // "": the model's own
   std::string solver = "rk4:1";
+  std::string regime = "standalone";  // the solvers of ODE blocks while training; these are its
+  std::string weights, noise;         // options (ode/meta.h)
+  std::string draw = "batch";
   std::string gradient = "checkpointed";
   std::string stepping = "shared";
   int64_t epochs = 3;

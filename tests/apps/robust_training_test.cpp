@@ -62,6 +62,49 @@ TEST_CASE("robust training: goes on after a stop with the same draws, and noise 
         run(here, training("clean", {"--epochs", "2"})).json()["train_loss"]);
 }
 
+TEST_CASE("regimes in training: repeatable, resumed, tested with one solver") {
+  Folder here;
+  const auto train = [&](const char* out, const char* regime, const Arguments& more) {
+    Arguments a = {"train",  "spheres-mlp", "--optimizer", "adam", "--lr",     "0.01",
+                   "--json", "--quiet",     "--out",       out,    "--regime", regime};
+    a.insert(a.end(), more.begin(), more.end());
+    return run(here, a).json();
+  };
+  const Arguments several{"--solver", "rk2,u=0.5:2+rk2,u=1:2", "--epochs"};
+  const auto epochs = [&](const char* out, const char* count) {
+    Arguments a = several;
+    a.insert(a.end(), {count, "--weights", "0.7,0.3", "--train-attack", "fgsm-random,eps=0.01"});
+    return train(out, "switching", a);
+  };
+  const Json whole = epochs("whole", "3");
+  epochs("parts", "2");
+  const Json parts =
+      run(here, {"train", "--resume", "parts", "--epochs", "3", "--json", "--quiet"}).json();
+  for (const char* key : {"train_loss", "test_accuracy", "robust_accuracy"})
+    CHECK(parts[key] == whole[key]);
+  CHECK(contains(read(here / "whole/log.txt"), "solvers drawn (2 different ones)"));
+  const Json eval = run(here, {"eval", "whole", "--json", "--quiet"}).json()["results"][0];
+  CHECK(eval["solver"] == "rk2,u=0.5:2");
+  CHECK(eval["accuracy"] == whole["test_accuracy"]);
+  CHECK(run(here, {"attack", "whole", "--attack", "fgsm,eps=0.01", "--regime", "switching",
+                   "--limit", "20", "--json", "--quiet"})
+            .json()["results"][0]["solver"] == "rk2,u=0.5:2+rk2,u=1:2");
+
+  Arguments two = several;
+  two.push_back("2");
+  const Json ensemble = train("ensemble", "solver-ensemble", two);
+  CHECK(ensemble["nfe_forward"] == 8);
+  CHECK(run(here, {"eval", "ensemble", "--regime", "solver-ensemble", "--json", "--quiet"})
+            .json()["results"][0]["accuracy"] == ensemble["test_accuracy"]);
+  const Arguments family{"--solver", "rk2,u=0.5:2", "--epochs", "2"};
+  const Json smooth = train("smooth", "smoothing", family);
+  CHECK(smooth["train_loss"] == train("smooth2", "smoothing", family)["train_loss"]);
+  CHECK(smooth["train_loss"] != train("alone", "standalone", family)["train_loss"]);
+  check_error(here, {"train", "spheres-mlp", "--solver", "rk4:1+euler:2"}, 1,
+              "takes one solver, got 2");
+  check_error(here, {"train", "spheres-mlp", "--regime", "model-ensemble"}, 1, "one by one");
+}
+
 TEST_CASE("robust training: the sign of catastrophic overfitting") {
   using slope::program::overfitting_warning;
   CHECK(overfitting_warning({.attack = 0.5, .pgd = 0.45}, 0.5).empty());

@@ -93,6 +93,11 @@ TEST_CASE("draws: repeat with the seed, differ between passes, streams and block
     }
     return list;
   };
+  // A pass with a number draws the same whatever was drawn before.
+  MetaSolver jumps(parse_regime("smoothing", "rk2,u=0.5:2", "", "normal,0.0125,resample", "batch"),
+                   1, 0);
+  jumps.begin_pass(2);
+  CHECK(solver_word(jumps.next_block().at(0).solver) == words("batch", 1)[4]);
   const std::vector<std::string> shared = words("batch", 1), own = words("block", 1);
   CHECK(shared == words("batch", 1));
   CHECK(shared != words("batch", 2));
