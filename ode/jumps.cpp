@@ -19,6 +19,8 @@ double neighbour(double t, double direction, Dtype dtype) {
 
 }  // namespace
 
+bool keeps_sides(const Method& method) { return method->tableau() != nullptr; }
+
 double start_time(const std::vector<double>& jumps, double t, double direction, Dtype dtype) {
   return contains(jumps, t) ? neighbour(t, direction, dtype) : t;
 }

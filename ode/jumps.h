@@ -12,6 +12,10 @@
 
 namespace slope::ode {
 
+// Whether every time at which a step of the method evaluates the field can be moved to one side:
+// those of a Runge-Kutta method. Others carry slopes or a velocity from before the jump.
+bool keeps_sides(const Method& method);
+
 // Where the slope at the beginning of a step from t is evaluated. direction: 1 or -1.
 double start_time(const std::vector<double>& jumps, double t, double direction, Dtype dtype);
 

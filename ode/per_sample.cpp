@@ -397,6 +397,8 @@ PerSampleSolution solve_per_sample(const Field& field, const Tensor& y0,
   }
   result.total->samples = static_cast<int64_t>(n);
   Batch(field, y0, times, solver, options, result).run();
+  if (result.warnings.empty())
+    result.warnings = tolerance_warnings(std::get<Adaptive>(solver.stepping), result.y);
   return result;
 }
 

@@ -205,10 +205,10 @@ void check_arguments(const Field& field, const Tensor& y0, const std::vector<dou
   check_times(times);
   check_stepping(solver);
   solver.method->check(field, y0);
-  if (solver.method.facts().multistep && !field.jumps.empty()) {
+  if (!field.jumps.empty() && !keeps_sides(solver.method)) {
     throw ValueError(concat("solve: ", solver.method.name(),
-                            " remembers slopes from before a jump of the field. Solve from jump "
-                            "to jump, or take a Runge-Kutta method."));
+                            " carries what it knows of the field across a jump. Solve from jump to "
+                            "jump, or take a Runge-Kutta method."));
   }
   if (options.resume && (options.resume->t != times.front() || options.resume->y.id() != y0.id())) {
     throw ValueError(
@@ -245,6 +245,7 @@ Solution solve(const Field& field, const Tensor& y0, const std::vector<double>& 
     }
   } else if (how) {
     solving.adaptive(*how);
+    if (result.warnings.empty()) result.warnings = tolerance_warnings(*how, result.y);
   } else {
     solving.fixed();
   }

@@ -29,7 +29,10 @@ Status StepControl::obstacle() {
   const double least =
       8 * std::numeric_limits<double>::epsilon() * std::max(std::abs(t_), std::abs(end_ - t0_));
   h_ = std::clamp(h_, how_.min_step, how_.max_step);
-  if (!(h_ > least)) {
+  const bool last_resort = tried_ > 0 && smallest();  // has failed, and would be tried again
+  if (last_resort && !std::isfinite(error_)) {
+    obstacle_ = Status::not_finite;
+  } else if (!(h_ > least)) {
     obstacle_ = std::isfinite(error_) && std::isfinite(h_) ? Status::step_size_underflow
                                                            : Status::not_finite;
   } else if (accepted_ + rejected_ >= how_.max_steps) {
@@ -70,9 +73,7 @@ bool StepControl::judge(double error) { return judge(error, controller_.factor(e
 bool StepControl::judge(double error, double factor) {
   error_ = error;
   const double next = tried_ * factor;
-  // t + h - t is h up to rounding only.
-  const bool smallest = tried_ <= how_.min_step * (1 + 1e-9);
-  const bool good = Controller::accept(error) || (smallest && std::isfinite(error));
+  const bool good = Controller::accept(error) || (smallest() && std::isfinite(error));
   if (!good) {
     ++rejected_;
     h_ = next;

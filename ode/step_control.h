@@ -48,6 +48,9 @@ class StepControl {
   int64_t rejected() const { return rejected_; }
 
  private:
+  // Whether no smaller step than the last one is allowed. (t + h) - t is h up to rounding only.
+  bool smallest() const { return tried_ <= how_.min_step * (1 + 1e-9); }
+
   Adaptive how_;
   Controller controller_;
   std::vector<double> stops_;  // where steps end, in order; after t0

@@ -11,16 +11,16 @@
 
 namespace slope::ode {
 
-std::vector<std::string> tolerance_warnings(const Adaptive& how, const Tensor& y0) {
-  const bool is_double = y0.dtype() == Dtype::f64;
+std::vector<std::string> tolerance_warnings(const Adaptive& how, const Tensor& y) {
+  const bool is_double = y.dtype() == Dtype::f64;
   const double least = 10 * (is_double ? std::numeric_limits<double>::epsilon()
                                        : double{std::numeric_limits<float>::epsilon()});
-  if (how.rtol >= least || y0.size() == 0) return {};
+  if (how.rtol >= least || y.size() == 0) return {};
   const MuteTapes quiet;
-  const double largest = max(abs(y0)).item();
+  const double largest = max(abs(y)).item();
   if (!(how.atol + how.rtol * largest < least * largest)) return {};
   return {concat("solve: the tolerance is below rounding: rtol ", number_text(how.rtol), ", atol ",
-                 number_text(how.atol), ", while ", name(y0.dtype()), " states of size ",
+                 number_text(how.atol), ", while ", name(y.dtype()), " states of size ",
                  rounded_text(largest), " are rounded by ", rounded_text(least / 20 * largest),
                  ". Take rtol from ", rounded_text(least), " on",
                  is_double ? "." : ", or float64.")};

@@ -9,9 +9,10 @@
 
 namespace slope::ode {
 
-// What is doubtful about the tolerances of an adaptive solve that starts at y0 (any shape): an
-// allowed error per step below about ten roundings of the state is not an error, but the step sizes
-// then follow rounding and not the problem. Reads y0 only where rtol is that small.
-std::vector<std::string> tolerance_warnings(const Adaptive& how, const Tensor& y0);
+// What is doubtful about the tolerances of an adaptive solve that comes through y (any shape; where
+// it starts, or where it ends): an allowed error per step below about ten roundings of the state is
+// not an error, but the step sizes then follow rounding and not the problem. Reads y only where
+// rtol is that small.
+std::vector<std::string> tolerance_warnings(const Adaptive& how, const Tensor& y);
 
 }  // namespace slope::ode

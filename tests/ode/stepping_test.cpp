@@ -111,6 +111,20 @@ TEST_CASE("jumps: an adaptive solve replays as a fixed grid, and its gradient is
   }
 }
 
+TEST_CASE("jumps: a method that carries slopes or a velocity across one refuses it") {
+  Field f{.evaluate = [](const Tensor&, const Tensor& y, const Tensors&) { return ones_like(y); },
+          .jumps = {0.5}};
+  const Tensor y0 = tensor({0., 1.}, {1, 2}, Dtype::f64);
+  for (const char* word : {"reversible-heun:4", "alf:4", "alf,eta=0.8:4", "explicit_adams:4",
+                           "adams@1e-3", "reversible-heun@1e-3"}) {
+    CAPTURE(word);
+    CHECK_THROWS_WITH_AS(solve(f, y0, {0, 1}, parse_solver(word)),
+                         doctest::Contains("Solve from jump to jump"), ValueError);
+  }
+  for (const char* word : {"implicit-midpoint:4", "rk4:4"})
+    CHECK(solve(f, y0, {0, 1}, parse_solver(word)).y.values()[0] == doctest::Approx(1));
+}
+
 TEST_CASE("step times: hit to the bit, without an output") {
   const Problem p = kepler_problem();
   Solver solver = parse_solver("dopri5@1e-5");
@@ -162,6 +176,19 @@ TEST_CASE("resume: a solve that stops on the way is the uninterrupted one, bit f
       ValueError);
 }
 
+TEST_CASE("a field that turns NaN ends the solve at once, with a smallest step too") {
+  const Field f{.evaluate = [](const Tensor&, const Tensor& y, const Tensors&) {
+    return select(y > 0.5, full_like(y, NAN), ones_like(y));
+  }};
+  Solver solver = parse_solver("dopri5@1e-6");
+  std::get<Adaptive>(solver.stepping).min_step = 1e-2;
+  const Solution s = solve(f, tensor({0.}, {1, 1}, Dtype::f64), {0, 1}, solver);
+  CHECK(s.status == Status::not_finite);
+  CHECK(s.statistics->rejected < 20);
+  CHECK(s.t <= 0.5);
+  CHECK(s.t > 0.4);
+}
+
 TEST_CASE("warnings: a tolerance below rounding is said, one above is not") {
   const Problem p = cosine_problem();
   const auto warnings = [&](const char* word, Dtype dtype) {
@@ -177,6 +204,13 @@ TEST_CASE("warnings: a tolerance below rounding is said, one above is not") {
         "size 1.25 are rounded by 7.45058e-08. Take rtol from 1.19209e-06 on, or float64.");
   CHECK(warnings("dopri5@1e-16", Dtype::f64).size() == 1);
   CHECK(warnings("dopri5@1e-8,1", Dtype::f32).empty());  // the absolute part is large enough
+  // The state may be zero where it starts.
+  const Field grows{.evaluate = [](const Tensor& t, const Tensor& y, const Tensors&) {
+    return ones_like(y) * cos(t);
+  }};
+  Solver far = parse_solver("dopri5@1e-15,1e-20");
+  std::get<Adaptive>(far.stepping).max_steps = 100;
+  CHECK(solve(grows, tensor({0.}, {1, 1}, Dtype::f64), {0, 1}, far).warnings.size() == 1);
 }
 
 TEST_CASE("solve (T8): no step size is ever on the tape, the first one neither") {
