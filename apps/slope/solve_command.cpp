@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/problems/outlook.h"
 #include "apps/report/solve_report.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
 #include "apps/slope/output.h"
 #include "apps/slope/progress.h"
-#include "ode/initial_step.h"
 #include "ode/number_text.h"
 #include "ode/solver_word.h"
 
@@ -179,39 +179,6 @@ std::string states_text(const Problem& problem, const ProblemResult& r) {
   return text;
 }
 
-// What a solver is going to do, and what it will cost: "rk4:8: 8 steps, 32 evaluations".
-std::string outlook(const Problem& problem, const std::string& word, const ProblemTask& task) {
-  const ode::Solver solver = ode::parse_solver(word);
-  const ode::Scheme& method = *solver.method;
-  const std::vector<double> times = problems::from_zero(task.outputs);
-  const std::string where =
-      concat(problem.name, ", ", word, ": from t = 0 to ", ode::number_text(times.back()), ", ");
-  // An implicit step counts for itself, when it knows how hard its equations are.
-  const std::string least = method.replayable() ? "" : "at least ";
-  const auto* how = std::get_if<ode::Adaptive>(&solver.stepping);
-  if (!how) {
-    const size_t steps = ode::step_grid(solver.stepping, times).size() - 1;
-    const int64_t evaluations =
-        method.start_evaluations(false) +
-        static_cast<int64_t>(steps) * method.step_evaluations(1, false, false);
-    return concat(where, steps, " steps, ", least, evaluations, " evaluations");
-  }
-  ode::Statistics apart;
-  const ErrorNormOptions norm{.atol = how->atol, .rtol = how->rtol};
-  const ode::SolveOptions options;
-  const Tensor y0 = problems::batch_start(problem, task.batch, task.dtype);
-  ode::Stepper step(solver.method, problem.field, y0, norm, options, apart);
-  const double direction = times.back() < 0 ? -1 : 1;
-  const double first = how->first_step > 0
-                           ? how->first_step
-                           : ode::initial_step(step, 0, y0, step.slope(0, y0), direction, norm,
-                                               method.facts().order);
-  return concat(where, "rtol ", ode::number_text(how->rtol), ", atol ", ode::number_text(how->atol),
-                ", first step ", ode::rounded_text(first), ": ", apart.evaluations,
-                " evaluations to choose it, then ", least,
-                method.step_evaluations(1, method.begins_with_slope(), true), " for each attempt");
-}
-
 int run(const SolveCommand& c, const Settings& settings) {
   apply_settings(settings);
   const std::vector<std::string> solvers =
@@ -238,13 +205,14 @@ int run(const SolveCommand& c, const Settings& settings) {
     const Truth known = problems::truth(problem, task);
     solved.push_back({problem, task, {}});
     for (const std::string& word : solvers) {
-      if (c.verbose) progress.line(outlook(problem, word, task));
+      const std::string who = concat(problem.name, ", ", word, ": ");
+      if (c.verbose)
+        progress.line(who + problems::outlook_text(problem, ode::parse_solver(word), task));
       progress.moving(concat("solve ", problem.name, " ", word));
       results.push_back(problems::solve_problem(problem, word, task, known));
       const ProblemResult& r = results.back();
       if (task.keep_states) solved.back().results.push_back(r);
       json.push_back(result_json(r, known));
-      const std::string who = concat(problem.name, ", ", word, ": ");
       if (r.solution.status != ode::Status::success) progress.line(who + r.solution.message);
       for (const std::string& warning : r.solution.warnings) progress.warning(who + warning);
     }

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/problems/outlook.h"
 #include "apps/problems/problem.h"
 #include "core/ops/movement.h"
 #include "core/ops/pointwise.h"
+#include "ode/methods.h"
 #include "ode/solve.h"
 #include "ode/solver_word.h"
 
@@ -153,4 +155,27 @@ TEST_CASE("problems: words") {
         "problem: mu of vanderpol must be a number of 0 or more, got -1.");
   CHECK(message("kepler,a=1") == "problem: kepler has no option a; it has e=0.3.");
   CHECK(message("sine,a=1") == "problem: sine has no option a; it has none.");
+}
+
+TEST_CASE("outlook: the evaluations of every method, before they are taken") {
+  const ProblemTask task{.outputs = {1, 2}};
+  for (const ode::Method& m : ode::all_methods()) {
+    const Problem p = make_problem(m.facts().separable ? "pendulum" : "cosine");
+    std::vector<std::string> words = {":1", ":3", ":8", ":40", ":h=0.3"};
+    if (m.facts().adaptive) words = {"@1e-2", "@1e-5", ":1", ":30"};
+    for (const std::string& steps : words) {
+      CAPTURE(m.name());
+      CAPTURE(steps);
+      const Outlook before = outlook(p, ode::parse_solver(m.name() + steps), task);
+      const ode::Solution s = solve_problem(p, m.name() + steps, task, {}).solution;
+      const ode::Statistics& n = *s.statistics;
+      CHECK(s.status == ode::Status::success);
+      if (before.steps > 0) CHECK(static_cast<int64_t>(before.steps) == n.accepted);
+      CHECK(before.at_least == !m->replayable());
+      if (before.at_least)
+        CHECK(before.evaluations(n.accepted, n.rejected) <= n.evaluations);
+      else
+        CHECK(before.evaluations(n.accepted, n.rejected) == n.evaluations);
+    }
+  }
 }

@@ -194,7 +194,7 @@ TEST_CASE("solve: -v says what will be done before it is done") {
         std::string::npos);
   CHECK(results[0]["nfe"] == 32);
   CHECK(r.error.find("rtol 1e-6, atol 1e-6, first step 0.0") != std::string::npos);
-  CHECK(r.error.find("2 evaluations to choose it, then 6 for each attempt\n") != std::string::npos);
+  CHECK(r.error.find("2 evaluations to start, then 6 for each attempt\n") != std::string::npos);
   CHECK(run(here, {"solve", "cosine", "--json"}).error.empty());
 }
 
