@@ -59,7 +59,7 @@ Tensors Replay::states(const Piece& piece, const Moment& start, const Tensor& y)
 // One step of the method, differentiable in both times.
 Tensor Replay::step(const Moment& from, const Moment& to, const Tensor& y) const {
   const Tensor times = stack({from.as_tensor(y.device()), to.as_tensor(y.device())});
-  const Solver one_step{.method = method_, .stepping = Steps{1}};
+  const Solver one_step{.method = step_to_event(method_), .stepping = Steps{1}};
   return solve_differentiable(field_, y, times, one_step, options_.gradient, options_.plans)
       .ys.back();
 }
@@ -73,7 +73,8 @@ Moment Replay::event_time(const FoundHit& hit, const Moment& from, const Tensor&
   const auto forward = [&](const Tensors&) {
     return Tensors{scalar(hit.t, Dtype::f64, y.device())};
   };
-  const auto rule = [code = with_context(without_side_effects(field_), {}), method = method_,
+  const auto rule = [code = with_context(without_side_effects(field_), {}),
+                     method = step_to_event(method_),
                      condition = events_[hit.event].condition](const CustomVjp& v) {
     // Everything that g depends on: y, the time of departure, T, and floats of the context.
     Tensors xs = {v.inputs[0], v.inputs[1], v.outputs[0]};

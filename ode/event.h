@@ -32,7 +32,7 @@ struct EventHit {
 
 struct EventOptions {
   // The event's time is right to this, as that of the computed solution: the step to the event is
-  // a step of the method itself, not a value of its interpolant.
+  // a step of the method itself (of dopri8 for a multistep method), not a value of its interpolant.
   double tolerance = 1e-10;
   // A condition that crosses zero twice within one step shows at the step's end as if nothing had
   // happened. This many points inside each step are looked at as well, at the price of a dense

@@ -8,6 +8,7 @@
 #include "core/ops/pointwise.h"
 #include "core/ops/reduce.h"
 #include "ode/dense.h"
+#include "ode/methods.h"
 #include "ode/number_text.h"
 #include "ode/root.h"
 
@@ -71,6 +72,7 @@ class Search {
   std::vector<int> sides_;       // of zero, that each condition is on; 0: not known yet
   std::vector<int64_t> counts_;  // hits of each event
   size_t steps_ = 0;             // accepted in this piece
+  std::string trouble_;          // a condition that is NaN
   bool ended_ = false;
   EventSearch result_;
 };
@@ -152,9 +154,14 @@ bool Search::look(double t, const Tensor& y, double t1, const Tensor& y1, Piece&
     const std::vector<double> g =
         at_end ? conditions(t1, y1) : conditions(t + x * (t1 - t), interpolant().value(time(x, y)));
     for (size_t i = 0; i < events_.size(); ++i) {
+      if (std::isnan(g[i])) {
+        trouble_ = concat("solve: the condition of event ", i,
+                          " is NaN after the step from t = ", rounded_text(t),
+                          ". The last good state is there.");
+        return true;
+      }
       const int side = sign_of(g[i]);
-      if (sides[i] != 0 && side != sides[i] && !std::isnan(g[i]) &&
-          wanted(events_[i].crossing, sides[i])) {
+      if (sides[i] != 0 && side != sides[i] && wanted(events_[i].crossing, sides[i])) {
         suspects.push_back({.event = i, .side = sides[i], .a = before, .b = x, .gb = g[i]});
       }
       sides[i] = side == 0 && at_end ? side_after(i, t1, y1) : side;
@@ -209,7 +216,7 @@ FoundHit Search::locate(const Suspect& s, const Interpolant& inside, double t, c
   const auto g = [&](double to, const Tensor& state) {
     return events_[s.event].condition(time(to, y), state, field_.context).item();
   };
-  const Solver one_step{.method = solver_.method, .stepping = Steps{1}};
+  const Solver one_step{.method = step_to_event(solver_.method), .stepping = Steps{1}};
   const double h = t1 - t, dx = 1e-4;
   const double left = std::max(0.0, s.x - dx), right = std::min(1.0, s.x + dx);
   double slope =
@@ -292,6 +299,10 @@ EventSearch Search::run(const Tensor& y0) {
       found.hits.push_back(
           {hit.event, hit.t, scalar(hit.t, Dtype::f64, y.device()), hit.y, hit.y_after});
     }
+    if (!trouble_.empty()) {
+      all.status = Status::not_finite;
+      all.message = trouble_;
+    }
     if (!piece.interrupted) break;
 
     const double when = piece.hits.back().t;
@@ -330,6 +341,8 @@ EventSearch Search::run(const Tensor& y0) {
 }
 
 }  // namespace
+
+Method step_to_event(const Method& m) { return m.facts().multistep ? method("dopri8") : m; }
 
 EventSearch search_events(const Field& field, const Tensor& y0, const std::vector<double>& times,
                           const Solver& solver, const std::vector<Event>& events,

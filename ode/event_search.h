@@ -28,6 +28,10 @@ struct EventSearch {
   std::vector<Piece> pieces;
 };
 
+// What steps to an event inside a step: the method itself, or dopri8 in place of a multistep
+// method, which would have to start anew, at a low order or with small steps.
+Method step_to_event(const Method& method);
+
 EventSearch search_events(const Field& field, const Tensor& y0, const std::vector<double>& times,
                           const Solver& solver, const std::vector<Event>& events,
                           const EventOptions& options);

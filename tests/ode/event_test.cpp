@@ -296,6 +296,35 @@ TEST_CASE("events: two at the same time both count, and endless ones end") {
   CHECK(pole.hits[0].time == doctest::Approx(0.5).epsilon(1e-5));
 }
 
+// A multistep method knows the way to the step's beginning, not one to a time inside it.
+TEST_CASE("events: as exact as the solve, by multistep methods too") {
+  const double pi = std::acos(-1), zero = 11 * pi / 6;
+  const Tensor y0 = row({0.5, std::sqrt(0.75)});
+  for (const char* word : {"adams@1e-7", "adams@1e-10", "implicit_adams:400", "explicit_adams:400",
+                           "dopri5@1e-7", "reversible-heun:4000"}) {
+    CAPTURE(word);
+    const Solver solver = parse_solver(word);
+    const double solved =
+        std::abs(solve(circle(), y0, {0, zero}, solver).y.values()[0]);  // the slope there is 1
+    const EventSolution s =
+        solve_events(circle(), y0, {0, 10}, solver, {crosses(0, Crossing::rising, 1)});
+    REQUIRE(s.ended);
+    CHECK(std::abs(s.hits[0].time - zero) < 10 * solved + 1e-10);
+  }
+}
+
+TEST_CASE("events: a condition that is NaN ends the solve, with the reason") {
+  Event e = crosses(5);
+  e.condition = [](const Tensor& t, const Tensor& y, const Tensors&) {
+    return component(y, 0) * 0.0 + log(0.75 - t) + 10.0;
+  };
+  const EventSolution s = solve_events(circle(), row({0, 1}), {0, 1}, parse_solver("rk4:10"), {e});
+  CHECK(s.solution.status == Status::not_finite);
+  CHECK(s.solution.message.find("condition of event 0 is NaN") != std::string::npos);
+  CHECK(s.solution.t == doctest::Approx(0.7));
+  CHECK(s.hits.empty());
+}
+
 // A ball that keeps half of its speed comes to rest at t = 3 sqrt(2 h / g): it must not fall
 // through the floor then.
 TEST_CASE("events: without end, in a finite time") {
