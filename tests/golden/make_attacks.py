@@ -1,4 +1,4 @@
-"""Golden values of attacks: FGSM, PGD, APGD and Square on a small network, written from the papers'
+"""Golden values of attacks: FGSM, PGD, APGD, Square and FAB on a small network, written from the papers'
 descriptions with PyTorch's gradients, and stored with everything that they start from.
 
   python3 tests/golden/make_attacks.py > tests/golden/attacks.json
@@ -181,6 +181,49 @@ def square(eps, queries):
     return torch.stack(result)
 
 
+def to_plane(x, w, value):
+    """The smallest move in the largest value that brings `value` to 0 inside [0, 1]: every value goes t
+    towards the plane or to the edge; t by halving."""
+    way = -torch.sign(w) * math.copysign(1.0, value)
+    room = torch.where(way > 0, 1 - x, x)
+    low, high = 0.0, room[w != 0].max().item()
+    for _ in range(200):
+        t = (low + high) / 2
+        reached = (w.abs() * torch.minimum(torch.full_like(room, t), room)).sum().item()
+        low, high = (t, high) if reached < abs(value) else (low, t)
+    return way * torch.minimum(torch.full_like(room, high), room)
+
+
+def fab(eps, iterations):
+    result = x0.clone()
+    for i in range(N):
+        nearest, clean = math.inf, x0[i]
+        order = sorted((c for c in range(K) if c != labels[i]), key=lambda c: -net(x0)[i, c])
+        for t in order:
+            if nearest <= eps:
+                break
+            x = clean.clone()
+            for _ in range(iterations):
+                leaf = x.clone().requires_grad_(True)
+                z = net(leaf[None])[0]
+                value = z[t] - z[labels[i]]
+                (w,) = torch.autograd.grad(value, leaf)
+                value = value.item()
+                d1 = to_plane(x, w, value)
+                d2 = to_plane(clean, w, value + (w * (clean - x)).sum().item())
+                a1, a2 = d1.abs().max().item(), d2.abs().max().item()
+                a = min(a1 / (a1 + a2), 0.1)
+                x = ((x + 1.05 * d1) * (1 - a) + (clean + 1.05 * d2) * a).clamp(0, 1)
+                if net(x[None])[0].argmax() != labels[i]:
+                    distance = (x - clean).abs().max().item()
+                    if distance < nearest:
+                        nearest, best = distance, x.clone()
+                    x = clean + 0.9 * (x - clean)
+        if nearest <= eps:
+            result[i] = best
+    return result
+
+
 EPS = 0.04
 apgd_found = {}
 for kind, number in (("ce", 0), ("dlr", 0)):
@@ -202,4 +245,5 @@ print(json.dumps({
     "fgsm_dlr": flat((x0 + EPS * gradient.sign()).clamp(0, 1)),
     "pgd_10": flat(pgd(EPS, 0.01, 10)),
     "apgd_ce_40": flat(apgd_found["ce"].x), "apgd_dlr_40": flat(apgd_found["dlr"].x),
-    "apgd_t_20": flat(targeted.x), "square_300": flat(square(EPS, 300))}))
+    "apgd_t_20": flat(targeted.x), "square_300": flat(square(EPS, 300)),
+    "fab_eps": 0.15, "fab_20": flat(fab(0.15, 20))}))

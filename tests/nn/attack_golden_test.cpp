@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "nn/attack/apgd.h"
+#include "nn/attack/boundary.h"
 #include "nn/attack/fgsm.h"
 #include "nn/attack/pgd.h"
 #include "nn/attack/square.h"
@@ -71,6 +72,11 @@ TEST_CASE("attacks: every step as the papers have it") {
   SUBCASE("apgd, targeted") {
     check_close(apgd_targeted(target, s, {.eps = eps, .iterations = 20, .seed = golden.seed}),
                 golden.values("apgd_t_20"), 1e-12);
+  }
+  SUBCASE("fab, targeted") {
+    const Values expected = golden.values("fab_20");
+    CHECK(expected != s.x.values());
+    check_close(fab(target, s, {.eps = golden.json["fab_eps"], .iterations = 20}), expected, 1e-9);
   }
   SUBCASE("square") {
     Target stopping(golden.model());

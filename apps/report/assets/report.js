@@ -73,15 +73,17 @@
     const match = /^([^,]+),(?:.*,)?eps=([^,]+)/.exec(r.attack);
     if (!match) continue;
     const [above, below] = match[2].split("/").map(Number);
-    const label = match[1] + ", " + r.solver + (!r.regime || r.regime === "standalone" ? "" : " " + r.regime) + (r.attack_solver === r.solver ? "" : " against " + r.attack_solver);
+    const label = r.attack.replace(/,eps=[^,]+/, "") + ", " + r.solver + (!r.regime || r.regime === "standalone" ? "" : " " + r.regime) + (r.attack_solver === r.solver ? "" : " against " + r.attack_solver);
     (byEps[label] = byEps[label] || { clean: r.clean_accuracy, points: [] }).points.push([below ? above / below : above, r.accuracy]);
   }
+  // Of many lines only those with several sizes; the matrices and the table have the others.
+  const sized = Object.entries(byEps), curves = sized.length > 8 ? sized.filter(([, v]) => v.points.length > 1) : sized;
   lineChart("Accuracy under attack", "size of the attack (eps)", "accuracy",
-    Object.entries(byEps).map(([label, v]) => ({ label, points: [[0, v.clean], ...v.points.sort((a, b) => a[0] - b[0])] })), { y: { beginAtZero: true, ...asPercent } });
+    curves.map(([label, v]) => ({ label, points: [[0, v.clean], ...v.points.sort((a, b) => a[0] - b[0])] })), { y: { beginAtZero: true, ...asPercent } });
 
-  // One map for each attack: defended solvers down, the attack's solvers across, the lowest of a row framed.
+  // One map for each attack (noise asks no solver): defended solvers down, the attack's solvers across, the lowest of a row framed.
   const byAttack = {};
-  for (const r of comparable(attacks)) (byAttack[r.attack] = byAttack[r.attack] || []).push(r);
+  for (const r of comparable(attacks)) if (!/^(noise|uniform|salt-pepper)/.test(r.attack)) (byAttack[r.attack] = byAttack[r.attack] || []).push(r);
   const side = (solver, regime) => solver + (!regime || regime === "standalone" ? "" : " (" + regime + ")");
   for (const [attack, list] of Object.entries(byAttack)) {
     const across = [...new Set(list.map((r) => side(r.attack_solver, r.attack_regime)))], down = [...new Set(list.map((r) => side(r.solver, r.regime)))];
@@ -102,7 +104,7 @@
     });
     box.append(element("div", { className: "scroll" }, element("table", {},
       element("thead", {}, element("tr", {}, element("th", { textContent: "solver", className: "word" }), ...across.map((a) => element("th", { textContent: "through " + a })))),
-      element("tbody", {}, ...rows))), element("p", { textContent: "Accuracy under attack. The framed cell is a row's lowest: the figure to quote." }));
+      element("tbody", {}, ...rows))), element("p", { textContent: "Accuracy under attack; a row's lowest is framed." }));
   }
 
   if (data.plane) drawPlane(data.plane);
