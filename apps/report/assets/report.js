@@ -73,7 +73,7 @@
     const match = /^([^,]+),(?:.*,)?eps=([^,]+)/.exec(r.attack);
     if (!match) continue;
     const [above, below] = match[2].split("/").map(Number);
-    const label = r.attack.replace(/,eps=[^,]+/, "") + ", " + r.solver + (!r.regime || r.regime === "standalone" ? "" : " " + r.regime) + (r.attack_solver === r.solver ? "" : " against " + r.attack_solver);
+    const label = r.attack.replace(/,eps=[^,]+/, "") + ", " + r.solver + (!r.regime || r.regime === "standalone" ? "" : " " + r.regime) + (r.attack_solver === r.solver ? "" : " through " + r.attack_solver);
     (byEps[label] = byEps[label] || { clean: r.clean_accuracy, points: [] }).points.push([below ? above / below : above, r.accuracy]);
   }
   // Of many lines only those with several sizes; the matrices and the table have the others.
@@ -97,7 +97,7 @@
         const r = at(d, a), cell = element("td", { textContent: r ? percent(r.accuracy) : "" });
         if (!r) return cell;
         cell.style.background = "color-mix(in srgb, " + colors[0] + " " + Math.round(70 * r.accuracy) + "%, transparent)";
-        if (r.accuracy === lowest) cell.style.outline = "2px solid " + colors[1];
+        if (r.accuracy === lowest) Object.assign(cell.style, { outline: "2px solid " + colors[1], outlineOffset: "-2px" });
         cell.title = d + " attacked through " + a;
         return cell;
       }));
