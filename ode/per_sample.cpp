@@ -15,6 +15,7 @@
 #include "ode/jumps.h"
 #include "ode/per_sample_rows.h"
 #include "ode/step_control.h"
+#include "ode/stiffness.h"
 #include "ode/tolerance.h"
 
 namespace slope::ode {
@@ -50,6 +51,7 @@ class Batch {
   void take(const Tensors& stepped, const std::vector<double>& accepted);
   void reach_outputs(size_t row, PerSampleAttempt& made);
   void stop_where_stuck();
+  Field field_of(int64_t row) const;
   void stop(const std::vector<int64_t>& rows);
   void halve();
   Tensor assembled(const RowPieces& pieces) const;
@@ -204,6 +206,16 @@ void Batch::attempt() {
   if (options_.record) options_.record->push_back(std::move(made));
 }
 
+// The field of one row, for those who give it one time: it gets it as it always does.
+Field Batch::field_of(int64_t row) const {
+  const Tensor index = row_indices({row}, y_.device());
+  Field alone = with_context(field_, gathered_context(field_, field_.context, index));
+  alone.evaluate = [inner = field_.evaluate](const Tensor& t, const Tensor& y, const Tensors& c) {
+    return inner(t.reshape(Shape::filled(y.rank(), 1)), y, c);
+  };
+  return alone;
+}
+
 // Rows whose step was accepted move; the others keep their state and slope.
 void Batch::take(const Tensors& stepped, const std::vector<double>& accepted) {
   const auto taken = std::count(accepted.begin(), accepted.end(), 1.0);
@@ -248,19 +260,24 @@ void Batch::stop_where_stuck() {
     if (!s.moving) continue;
     const Status status = s.control.obstacle();
     if (status == Status::success) continue;
-    std::string blamed;
-    if (status == Status::not_finite) {
-      const auto r = static_cast<int64_t>(row);
-      const Tensor index = row_indices({r}, y_.device());
-      const Field alone = with_context(field_, gathered_context(field_, field_.context, index));
-      const double t = s.control.t(), tried = s.control.tried();
+    const auto r = static_cast<int64_t>(row);
+    const Tensor y = slice(y_, 0, r, r + 1);
+    const Field alone = field_of(r);
+    const double t = s.control.t();
+    std::string blamed, advice;
+    if (status == Status::step_limit) {
+      const std::vector<double>& grid = result_.grids[static_cast<size_t>(who_[row])];
+      advice = advice_when_out_of_steps(solver_.method, how_, alone, t, y, s.control.lately(grid));
+    } else if (status == Status::not_finite) {
+      const double tried = s.control.tried();
       const double size = tried > 0 ? tried : 1e-6 * std::abs(s.times.back() - t);
       blamed = blame(solver_.method, alone, {}, std::vector<double>{t},
-                     t + s.control.direction() * size, {slice(y_, 0, r, r + 1)});
+                     t + s.control.direction() * size, {y});
     }
     const auto sample = static_cast<size_t>(who_[row]);
     result_.statuses[sample] = status;
-    result_.messages[sample] = s.control.message(concat("solve: sample ", sample, ": "), blamed);
+    result_.messages[sample] =
+        s.control.message(concat("solve: sample ", sample, ": "), blamed, advice);
     stuck.push_back(static_cast<int64_t>(row));
   }
   if (!stuck.empty()) stop(stuck);

@@ -174,14 +174,6 @@ void Solving::adaptive(const Adaptive& how) {
 
 void Solving::stuck(const Adaptive& how, StepControl& control, const std::string& failure) {
   const double t = result.t;
-  if (control.obstacle() == Status::step_limit) {
-    const size_t last = std::min<size_t>(result.grid.size() - 1, 20);
-    const double lately = std::abs(t - result.grid[result.grid.size() - 1 - last]);
-    const double size = last == 0 ? control.step() : lately / static_cast<double>(last);
-    return fail(Status::step_limit,
-                concat("the budget of ", how.max_steps, " steps ended at t = ", rounded_text(t)),
-                advice_when_out_of_steps(solver.method, how, field, t, result.y, size));
-  }
   if (!failure.empty() && std::isfinite(control.step())) {
     return fail(Status::not_converged,
                 concat(failure, " in steps of ", rounded_text(control.tried()),
@@ -189,14 +181,17 @@ void Solving::stuck(const Adaptive& how, StepControl& control, const std::string
                 concat("The last good state is at t = ", rounded_text(t), "."));
   }
   result.status = control.obstacle();
-  std::string blamed;
-  if (result.status == Status::not_finite) {
+  std::string blamed, advice;
+  if (result.status == Status::step_limit) {
+    advice = advice_when_out_of_steps(solver.method, how, field, t, result.y,
+                                      control.lately(result.grid));
+  } else if (result.status == Status::not_finite) {
     const double tried = control.tried();
     const double size = tried > 0 ? tried : 1e-6 * std::abs(times.back() - t);
     blamed = blame(solver.method, field, step.parameters(), ends, t + control.direction() * size,
                    result.state);
   }
-  result.message = control.message("solve: ", blamed);
+  result.message = control.message("solve: ", blamed, advice);
 }
 
 void check_arguments(const Field& field, const Tensor& y0, const std::vector<double>& times,

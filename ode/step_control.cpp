@@ -43,20 +43,25 @@ Status StepControl::obstacle() {
   return obstacle_;
 }
 
-std::string StepControl::message(const std::string& where, const std::string& blamed) const {
-  std::string what = blamed, advice = concat("The last good state is at t = ", rounded_text(t_));
-  if (obstacle_ != Status::not_finite) {
-    advice = concat("The problem may be stiff. Raise rtol (now ", number_text(how_.rtol), ")");
-  }
+std::string StepControl::message(const std::string& where, const std::string& blamed,
+                                 const std::string& advice) const {
+  std::string what = blamed, then = concat("The last good state is at t = ", rounded_text(t_), ".");
   if (obstacle_ == Status::step_limit) {
     what = concat("the budget of ", how_.max_steps, " steps ended at t = ", rounded_text(t_));
-    advice += " or max_steps";
+    then = advice;
   } else if (obstacle_ == Status::step_size_underflow) {
+    then = concat("The problem may be stiff. Raise rtol (now ", number_text(how_.rtol), ").");
     what = concat("step size fell to ", rounded_text(h_), " at t = ", rounded_text(t_), ", error ",
                   rounded_text(error_), " x tolerance");
   }
   return concat(where, what, " (from ", number_text(t0_), " to ", number_text(end_), "; ",
-                accepted_, " accepted, ", rejected_, " rejected). ", advice, ".");
+                accepted_, " accepted, ", rejected_, " rejected). ", then);
+}
+
+double StepControl::lately(const std::vector<double>& grid) const {
+  const size_t last = std::min<size_t>(grid.size() - 1, 20);
+  if (last == 0) return h_;
+  return std::abs(t_ - grid[grid.size() - 1 - last]) / static_cast<double>(last);
 }
 
 double StepControl::propose() {

@@ -29,8 +29,12 @@ class StepControl {
 
   // Why there can be no further attempt; success: there can.
   Status obstacle();
-  // What obstacle() found, in words. where: how the text begins; blamed: what is not finite.
-  std::string message(const std::string& where, const std::string& blamed = {}) const;
+  // What obstacle() found, in words. where: how the text begins; blamed: what is not finite;
+  // advice: what to do where the steps ran out.
+  std::string message(const std::string& where, const std::string& blamed,
+                      const std::string& advice) const;
+  // The mean size of the last steps, for that advice. grid: t0 and the end of each accepted step.
+  double lately(const std::vector<double>& grid) const;
 
   // The end of the next attempt, which starts at t().
   double propose();

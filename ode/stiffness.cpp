@@ -35,7 +35,8 @@ double fastest_rate(const Field& field, double t, const Tensor& y, const Tensor&
 std::string advice_when_out_of_steps(const Method& method, const Adaptive& how, const Field& field,
                                      double t, const Tensor& y, double step) {
   const std::string change = concat("Raise rtol (now ", number_text(how.rtol), ") or max_steps.");
-  if (method.facts().implicit) return change;
+  // Adams methods that solve nothing are as explicit as the others.
+  if (method.facts().implicit && !method.facts().multistep) return change;
   const Tensor time = scalar(t, y.dtype(), y.device());
   const MuteTapes quiet;
   const double rate = fastest_rate(field, t, y, without_side_effects(field)(time, y));

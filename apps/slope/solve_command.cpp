@@ -93,10 +93,13 @@ Json result_json(const ProblemResult& r, const Truth& known) {
       {"warnings", r.solution.warnings},
       {"seconds", r.seconds}};
   if (!r.solution.message.empty()) json["message"] = r.solution.message;
+  if (r.solution.status != ode::Status::success && !r.samples)
+    json["last"] = {{"t", r.solution.t}, {"y", state_json(r.solution.y)}};
   if (!r.hits.empty()) json["events"] = event_json(r);
   if (r.samples) {
     json["statuses"] = Json::array();
     for (ode::Status status : r.samples->statuses) json["statuses"].push_back(ode::name(status));
+    json["messages"] = r.samples->messages;
     json["rows_evaluated"] = r.samples->rows_evaluated;
   }
   return json;
@@ -144,6 +147,7 @@ std::string results_text(const std::vector<ProblemResult>& results,
       sum.evaluations += r.solution.statistics->evaluations;
       sum.accepted += r.solution.statistics->accepted;
       sum.rejected += r.solution.statistics->rejected;
+      sum.samples = r.solution.statistics->samples;  // the same for all
       seconds += r.seconds;
     }
     line("total", solver, "", sum, "", seconds);

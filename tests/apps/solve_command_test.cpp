@@ -230,6 +230,19 @@ TEST_CASE("solve: failure is data, with a line that says why") {
   const Result table = run(here, {"solve", "vanderpol,mu=100", "--solver", "rk4:50"});
   CHECK(table.status == 0);
   CHECK(table.out.find("not finite") != std::string::npos);
+  // The last good state comes along.
+  CHECK(failed["last"]["t"].get<double>() >= 0);
+  CHECK(failed["last"]["y"].size() == 2);
+  // Several problems, steps per sample: the total is the sum of the rows.
+  const Result total = run(here, {"solve", "detest", "--solver", "bosh3@1e-2", "--batch", "2",
+                                  "--stepping", "per-sample", "--json"});
+  double sum = 0;
+  for (const Json& one : total.json()["results"]) sum += one["nfe"].get<double>();
+  char text[32];
+  std::snprintf(text, sizeof text, " %.1f ", sum);
+  CHECK(run(here, {"solve", "detest", "--solver", "bosh3@1e-2", "--batch", "2", "--stepping",
+                   "per-sample"})
+            .out.find(text) != std::string::npos);
 }
 
 TEST_CASE("solve: wrong words and times, one line each") {

@@ -7,6 +7,7 @@
 #include "core/ops.h"
 #include "core/plan.h"
 #include "ode/methods.h"
+#include "ode/per_sample.h"
 #include "ode/solve.h"
 #include "ode/solver_word.h"
 #include "ode/stiffness.h"
@@ -78,7 +79,8 @@ TEST_CASE("stiff: explicit methods stop at their budget, and say why and what to
           doctest::test_suite("long")) {
   const Problem chemistry = robertson();
   const Problem relaxation = vanderpol(1000);
-  for (const char* word : {"dopri5@1e-6", "bosh3@1e-6,1e-10", "tsit5@1e-6", "dopri8@1e-6"}) {
+  for (const char* word :
+       {"dopri5@1e-6", "bosh3@1e-6,1e-10", "tsit5@1e-6", "dopri8@1e-6", "adams@1e-6"}) {
     for (const Problem* p : {&chemistry, &relaxation}) {
       Solver solver = parse_solver(word);
       std::get<Adaptive>(solver.stepping).max_steps = 4000;
@@ -91,6 +93,24 @@ TEST_CASE("stiff: explicit methods stop at their budget, and say why and what to
       CHECK(s.message.find("Take an implicit method, as in kvaerno3@1e-") != std::string::npos);
       CHECK(std::isfinite(s.y.values()[0]));
     }
+  }
+  // Each sample for itself too.
+  Solver each = parse_solver("dopri5@1e-6");
+  std::get<Adaptive>(each.stepping).max_steps = 2000;
+  const PerSampleSolution rows = solve_per_sample(
+      chemistry.field, concatenate({chemistry.y0, chemistry.y0}, 0), {{0, 1e5}, {0, 1e-6}}, each);
+  CHECK(rows.messages[0].find("sample 0: the budget of 2000 steps ended at") != std::string::npos);
+  CHECK(rows.messages[0].find("The problem is stiff here") != std::string::npos);
+  CHECK(rows.messages[0].find("as in kvaerno3@1e-6") != std::string::npos);
+  CHECK(rows.messages[1].empty());
+  // Whoever looks for the reason gives the field its time as the steps do.
+  for (const bool stiff : {true, false}) {
+    const Field rows_only{.evaluate = [=](const Tensor& t, const Tensor& y, const Tensors&) {
+      REQUIRE(t.shape() == Shape{y.dim(0), 1});
+      return stiff ? -1e9 * (y - t) : y * log(0.5 - t);
+    }};
+    const PerSampleSolution s = solve_per_sample(rows_only, row({1}), {{0, 1}}, each);
+    CHECK(s.statuses[0] == (stiff ? Status::step_limit : Status::not_finite));
   }
   // Accuracy, not stability: no such claim.
   Solver solver = parse_solver("dopri5@1e-12");
