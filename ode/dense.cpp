@@ -98,10 +98,7 @@ DenseSolution::DenseSolution(const Field& field, const Method& method, Solution 
   }
 }
 
-int DenseSolution::order() const {
-  const Tableau* tableau = own_interpolant(method_);
-  return tableau ? tableau->dense_order : std::min(method_.facts().order, 3);
-}
+int DenseSolution::order() const { return method_.facts().dense_order; }
 
 // The step from grid[n] to grid[n + 1] that t lies in, its end included.
 size_t DenseSolution::step_with(double t) const {

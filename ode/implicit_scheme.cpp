@@ -1,5 +1,7 @@
 #include "ode/implicit_scheme.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/plan.h"
 #include "ode/explicit_scheme.h"
@@ -14,6 +16,8 @@ namespace {
 MethodFacts facts_of(const Tableau& m) {
   MethodFacts facts = runge_kutta_facts(m);
   facts.fsal = false;
+  facts.dense_order =
+      std::min(m.order, 3);  // dense.h: its slopes would have to be solved for again
   return facts;
 }
 
