@@ -24,8 +24,8 @@ class LeastSquares {
   double residual() const { return std::abs(right_.back()); }
   bool done() const { return ended_ || !(residual() > goal_); }
 
-  // A v = sum_i column[i] v_i + below * (the next vector)
-  void add(std::vector<double> column, double below) {
+  // A v = sum_i column[i] v_i + below * (the next vector) -> |A v|
+  double add(std::vector<double> column, double below) {
     double size = std::abs(below);
     for (double h : column) size = std::hypot(size, h);
     // Nothing new to look at: the solution lies in the space that we have.
@@ -36,7 +36,7 @@ class LeastSquares {
       column[i + 1] = cosines_[i] * next - sines_[i] * h;
     }
     const double h = column.back(), length = std::hypot(h, below);
-    if (!(length > rounding_ * size)) return;  // A is singular on what is left
+    if (!(length > rounding_ * size)) return size;  // A is singular on what is left
     cosines_.push_back(h / length);
     sines_.push_back(below / length);
     column.back() = length;
@@ -44,6 +44,7 @@ class LeastSquares {
     const double last = right_.back();
     right_.back() = cosines_.back() * last;
     right_.push_back(-sines_.back() * last);
+    return size;
   }
 
   std::vector<double> solution() const {
@@ -92,7 +93,7 @@ KrylovResult gmres(const LinearMap& a, const Tensor& b, const std::vector<double
   const auto rows = static_cast<size_t>(b.dim(0));
   const double rounding = b.dtype() == Dtype::f64 ? 1e-15 : 1e-6;
   const int64_t most_vectors = std::min<int64_t>(options.restart, b.dim(1));
-  KrylovResult result{.x = zeros_like(b), .left = sizes};
+  KrylovResult result{.x = zeros_like(b), .left = sizes, .stretch = std::vector<double>(rows, 0)};
   Tensor r = b;
   std::vector<double>& left = result.left;
   for (;;) {
@@ -117,8 +118,8 @@ KrylovResult gmres(const LinearMap& a, const Tensor& b, const std::vector<double
       for (size_t i = 0; i < rows; ++i) {
         if (problems[i].done()) continue;
         const auto column = numbers.begin() + static_cast<std::ptrdiff_t>(i * width);
-        problems[i].add({column, column + static_cast<std::ptrdiff_t>(width - 1)},
-                        column[static_cast<std::ptrdiff_t>(width - 1)]);
+        const auto below = column + static_cast<std::ptrdiff_t>(width - 1);
+        result.stretch[i] = std::max(result.stretch[i], problems[i].add({column, below}, *below));
       }
       vectors.push_back(divided(w, length));
     }

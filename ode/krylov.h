@@ -20,7 +20,9 @@ struct KrylovOptions {
 struct KrylovResult {
   Tensor x;                       // (rows, n)
   std::vector<double> left = {};  // |b_r - A x_r| as far as it is known
-  bool converged = false;         // all rows have reached their goals
+  // The largest |A v_r| of all v_r of length 1 that were tried: at most the norm of A.
+  std::vector<double> stretch = {};
+  bool converged = false;  // all rows have reached their goals
   int iterations = 0;
 };
 

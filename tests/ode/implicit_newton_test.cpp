@@ -87,6 +87,58 @@ TEST_CASE("newton: samples that depend on each other are found out and solved to
   }
 }
 
+TEST_CASE("newton: two samples that know of each other alone are found out") {
+  for (const auto& [i, k] : {std::pair(0, 1), std::pair(0, 3), std::pair(2, 5), std::pair(1, 7)}) {
+    std::vector<double> swapped(64, 0);  // y_i = 3 x_k + .., y_k = -2 x_i + ..: Newton's own work
+    swapped[static_cast<size_t>(8 * i + k)] = 3;
+    swapped[static_cast<size_t>(8 * k + i)] = -2;
+    const Tensor pair = tensor(swapped, {8, 8}, Dtype::f64), b = wave({8, 3}, 0.4);
+    const auto g = [&](const Tensors& x, const Tensors& p) {
+      return Tensors{matmul(pair, x[0]) + 0.3 * sin(x[0]) + p[0]};
+    };
+    const auto report = fresh();
+    const Tensor x = fixed_point("x", g, {zeros_like(b)}, {b}, tight(), report)[0];
+    CHECK(report->samples == NewtonReport::Samples::coupled);
+    CHECK(report->converged);
+    CHECK(largest(x - g({x}, {b})[0]) < 1e-13);
+  }
+}
+
+TEST_CASE("newton: samples that depend on each other a little have the gradient of that too") {
+  for (double little : {1e-9, 1e-5, 1e-4, 1e-2}) {
+    const auto g = [=](const Tensors& x, const Tensors& p) {
+      return Tensors{tanh(linear(x[0], p[0])) + little * mean(x[0], {0}, true) + p[1]};
+    };
+    const Tensor w = 0.4 * wave({4, 4}, 1.0), b = wave({5, 4}, 2.0);
+    // One sample's loss: what the others get of it is all by that little.
+    const Tensor only = tensor({1, 0, 0, 0, 0}, {5, 1}, Dtype::f64);
+    for (const Tensor& c : {wave({5, 4}, 0.3), only * wave({5, 4}, 0.3)}) {
+      std::vector<Tensors> found;
+      for (auto samples : {NewtonReport::Samples::unknown, NewtonReport::Samples::coupled}) {
+        const auto report = fresh();
+        report->samples = samples;
+        Tape outer({w, b});
+        Tensors d;
+        {
+          Tape tape({w, b});
+          const Tensor x = fixed_point("x", g, {zeros_like(b)}, {w, b}, tight(), report)[0];
+          d = tape.gradient(sum(x * c), {w, b});
+        }
+        for (const Tensor& second : outer.gradient(sum(square(d[1])), {w, b})) d.push_back(second);
+        found.push_back(d);
+        Tape plain({w, b});
+        const Tensor x = fixed_point("x", g, {zeros_like(b)}, {w, b}, tight(), report)[0];
+        for (const Tensor& first : plain.gradient(sum(x * c), {w, b}))
+          found.back().push_back(first);
+      }
+      for (size_t i = 0; i < 6; ++i) {
+        INFO(little, ", ", i);
+        CHECK(largest(found[0][i] - found[1][i]) < 1e-12);
+      }
+    }
+  }
+}
+
 TEST_CASE("newton: several unknowns of one shape") {
   // x0 = sin(x1) / 2 + p, x1 = cos(x0 + t)
   const auto g = [](const Tensors& x, const Tensors& p) {
