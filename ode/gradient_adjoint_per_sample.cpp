@@ -122,16 +122,14 @@ Tensors solve_backward(const Forward& c, const CustomVjp& v) {
   if (!c.has_successes()) return d;
   const auto n = static_cast<size_t>(v.inputs[0].dim(0));
   const Shape& shape = v.inputs[0].shape();
-  const Tensors context(v.inputs.begin() + 1, v.inputs.end());
   const std::vector<bool> wanted(v.wanted.begin() + 1, v.wanted.end());
   const bool any_wanted = std::find(wanted.begin(), wanted.end(), true) != wanted.end();
-  const Field field = with_context(c.field, context);
-  const Field augmented = augmented_field(field, shape);
   Shape one = shape;
   one[0] = 1;
   StepPlans* plans = c.plans ? &c.plans->of(concat("adjoint of rows ", one)) : nullptr;
 
-  // A sample that has failed stands still at the state of one that has not, with no gradient.
+  // A sample that has failed stands still where one is that has not, with its time, state and
+  // context, and with no gradient: what is NaN of its own must not reach sums over the samples.
   std::vector<int64_t> rows(n);
   std::iota(rows.begin(), rows.end(), 0);
   std::vector<double> counts(n, 1);
@@ -144,6 +142,12 @@ Tensors solve_backward(const Forward& c, const CustomVjp& v) {
   const auto stand_ins = [&](const Tensor& y) {
     return c.has_failures() ? gather_rows(y, row_indices(rows, y.device())) : y;
   };
+  Tensors context(v.inputs.begin() + 1, v.inputs.end());
+  if (c.has_failures()) {
+    context = gathered_context(c.field, context, row_indices(rows, v.inputs[0].device()));
+  }
+  const Field field = with_context(c.field, context);
+  const Field augmented = augmented_field(field, shape);
   const auto without_failed = [&](const Tensor& g) {
     return c.has_failures() ? select(row_values(counts, g), g, 0) : g;
   };
@@ -156,7 +160,8 @@ Tensors solve_backward(const Forward& c, const CustomVjp& v) {
     if (!a.defined()) continue;  // nothing flows into later states
     std::vector<std::vector<double>> spans;
     for (size_t i = 0; i < n; ++i) {
-      const std::vector<double>& own = c.times[c.times.size() == 1 ? 0 : i];
+      const std::vector<double>& own =
+          c.times[c.times.size() == 1 ? 0 : static_cast<size_t>(rows[i])];
       spans.push_back({own[j], c.failed[i] ? own[j] : own[j - 1]});
     }
     std::vector<PerSampleAttempt> attempts;

@@ -31,6 +31,8 @@ struct Record {
   // and that takes its place: what is NaN there must not reach sums over the rows. Empty: no row
   // has failed, or all have.
   std::vector<int64_t> stand_ins(size_t i) const;
+  // The same of the context: what is NaN there too. context: for the rows of the attempt
+  Tensors with_stand_ins(size_t i, const Tensors& context) const;
   void leave_out_what_failed();
   void drop_attempts_without_movement();
   void release_inputs() {
@@ -49,6 +51,13 @@ std::vector<int64_t> Record::stand_ins(size_t i) const {
     if (bad(who[row])) rows[row] = good - who.begin();
   }
   return rows;
+}
+
+Tensors Record::with_stand_ins(size_t i, const Tensors& context) const {
+  const std::vector<int64_t> rows = stand_ins(i);
+  if (rows.empty() || field.per_sample_context.empty()) return context;
+  const Tensor& first = context.at(field.per_sample_context.front());
+  return gathered_context(field, context, row_indices(rows, first.device()));
 }
 
 void Record::leave_out_what_failed() {
@@ -102,12 +111,13 @@ Tensors replay(const Record& r, const Tensor& y0, Tensors context) {
     if (const std::vector<int64_t> rows = r.stand_ins(i); !rows.empty()) {
       y = gather_rows(y, row_indices(rows, y.device()));
     }
-    const Field f = code.field(context);
+    const Tensors own = r.with_stand_ins(i, context);
+    const Field f = code.field(own);
     y = r.method
             ->step({.field = f,
                     .clock = row_clock(*r.method->tableau(), f.jumps, a.from, a.to, y),
                     .state = {y},
-                    .parameters = code.parameters(context)})
+                    .parameters = code.parameters(own)})
             .fresh[0];
     states.push_back(y);
   }
@@ -157,13 +167,13 @@ Tensors walk_back(const Record& r, const CustomVjp& v) {
                 .clock = false,
                 .context = std::vector<bool>(v.wanted.begin() + 1, v.wanted.end())};
   Statistics counted_below;
-  const auto gradients_with = [&](const Tensors& context) {
-    return std::make_unique<StepGradients>(r.method, r.field, context, std::nullopt, r.plans,
-                                           counted_below);
+  const auto gradients_of = [&](size_t i) {
+    return std::make_unique<StepGradients>(r.method, r.field, r.with_stand_ins(i, contexts.back()),
+                                           std::nullopt, r.plans, counted_below);
   };
-  auto gradients = gradients_with(contexts.back());
-
   const size_t last = r.attempts.size() - 1;
+  auto gradients = gradients_of(last);
+
   Flow flow{.state = {arriving(r, v.cotangents, last)},
             .context = Tensors(v.inputs.size() - 1),
             .clock = {}};
@@ -193,7 +203,7 @@ Tensors walk_back(const Record& r, const CustomVjp& v) {
       if (d.defined()) d = scatter_add_rows(d, rows, r.rows(i - 1));
     }
     contexts.pop_back();
-    gradients = gradients_with(contexts.back());
+    gradients = gradients_of(i - 1);
   }
   Tensors d = {wanted.state ? gradients->kept(flow.state[0]) : Tensor()};
   for (const Tensor& x : flow.context) d.push_back(gradients->kept(x));

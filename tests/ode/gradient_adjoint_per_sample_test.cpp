@@ -143,6 +143,26 @@ TEST_CASE("adjoint per sample: a sample that fails has none and leaves the other
   }
 }
 
+TEST_CASE("adjoint per sample: nor is a failed sample's time one where the others' field is NaN") {
+  // y' = -w sqrt(1 - t) y: the second sample wants to go where there is none.
+  const Tensor y0 = tensor({1, 2, 3}, {3, 1}, Dtype::f64), w = tensor({0.8}, {1}, Dtype::f64);
+  const Field f{.context = {w}, .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+                  return neg(c[0] * sqrt(1.0 - t) * y);
+                }};
+  const Tensor good = tensor({1, 0, 1}, {3, 1}, Dtype::f64);
+  std::vector<Tensors> found;
+  for (double end : {0.5, 2.0}) {
+    Tape tape({y0, w});
+    const PerSampleSolution s = solve_per_sample_differentiable(
+        f, y0, {{0, 0.5}, {0, end}, {0, 0.9}}, parse_solver("dopri5@1e-6"), Gradient::adjoint);
+    CHECK(s.failures() == (end > 1 ? 1 : 0));
+    found.push_back(tape.gradient(sum(select(good, s.ys[1], 0)), {y0, w}));
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(largest_difference(found[1][i], found[0][i].values()) < 1e-12);
+  }
+}
+
 TEST_CASE("adjoint per sample: what is refused, and what cannot be solved") {
   const Solver solver = parse_solver("dopri5@1e-4");
   const auto refused = [&](Gradient mode, const GradientOptions& options) {

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <optional>
 
 #include "autograd/functions.h"
 #include "ode/solver_word.h"
@@ -149,6 +150,46 @@ TEST_CASE("gradient per sample: a sample that fails has none and leaves the othe
     CHECK(slice(found[1][0], 0, 2, 3).values() == std::vector<double>{0, 0, 0});
     for (size_t w = 1; w < 5; ++w) {
       CHECK(largest_difference(found[0][w], found[1][w].values()) < 1e-12);
+    }
+  }
+}
+
+TEST_CASE("gradient per sample: NaN in a sample's row of the context stays with it") {
+  // y' = -w c_i y. Some samples need many more steps than others, so the batch is halved.
+  const Tensor y0 = tensor({1, 2, 0.5, 1.5, -1, 0.7}, {6, 1}, Dtype::f64);
+  const Tensor w = tensor({0.7}, {1}, Dtype::f64);
+  const Tensor good = tensor({1, 1, 0, 1, 1, 1}, {6, 1}, Dtype::f64);
+  StepPlans plans;
+  const auto gradients = [&](double third, Gradient mode, StepPlans* with, bool twice) {
+    const Tensor c = tensor({0.1, 60, third, 3, 0.2, 5}, {6, 1}, Dtype::f64);
+    const Field f{.context = {w, c},
+                  .evaluate = [](const Tensor&, const Tensor& y,
+                                 const Tensors& k) { return neg(y * k[0] * k[1]); },
+                  .per_sample_context = {1}};
+    std::optional<Tape> outer;
+    if (twice) outer.emplace(Tensors{w});
+    Tensors d;
+    {
+      Tape tape({y0, w, c});
+      const PerSampleSolution s =
+          solve_per_sample_differentiable(f, y0, {{0, 1}}, parse_solver("dopri5@1e-5"), mode, with);
+      CHECK(s.failures() == (std::isnan(third) ? 1 : 0));
+      d = tape.gradient(sum(select(good, s.ys[1], 0)), {y0, w, c});
+    }
+    if (twice) d.push_back(outer->gradient(sum(d[1]), {w})[0]);
+    return d;
+  };
+  for (Gradient mode : {Gradient::through, Gradient::checkpointed, Gradient::adjoint}) {
+    for (StepPlans* with : {static_cast<StepPlans*>(nullptr), &plans}) {
+      for (bool twice : {false, true}) {
+        if (twice && mode == Gradient::adjoint) continue;  // it has no gradient of its own
+        INFO(std::string(name(mode)), with ? ", plans" : "", twice ? ", twice" : "");
+        const Tensors all = gradients(1.5, mode, with, twice);
+        const Tensors found = gradients(NAN, mode, with, twice);
+        for (size_t i = 0; i < all.size(); ++i) {
+          CHECK(largest_difference(found[i], all[i].values()) < 1e-12);
+        }
+      }
     }
   }
 }
