@@ -12,6 +12,7 @@
 #include "core/ops/reduce.h"
 #include "ode/dense.h"
 #include "ode/gradient_step.h"
+#include "ode/jumps.h"
 
 namespace slope::ode {
 namespace {
@@ -237,9 +238,14 @@ Tensors solve_backward(const Forward& c, const CustomVjp& v) {
     if (wanted[i]) state.push_back(zeros_like(field.context[i]));
   }
   Tensors dtimes(c.times.size());
+  // Where the field jumps at an output time, the slope is that of the steps that lead there; at the
+  // start, of those that lead away.
+  const double direction = c.times.back() < c.times.front() ? -1 : 1;
   const auto along_slope = [&](size_t j, const Tensor& y, const Tensor& g) {
     ++c.statistics->evaluations_backward;
-    dtimes[j] = sum(g * field(scalar(c.times[j], y.dtype(), y.device()), y));
+    const double side = j == 0 ? direction : -direction;
+    const double t = start_time(field.jumps, c.times[j], side, y.dtype());
+    dtimes[j] = sum(g * field(scalar(t, y.dtype(), y.device()), y));
   };
   const bool times_wanted = c.times_given && v.wanted[1];
 

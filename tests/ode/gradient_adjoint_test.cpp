@@ -367,6 +367,30 @@ TEST_CASE("adjoint: jumps of the field end steps of the way back too") {
   }
 }
 
+TEST_CASE("adjoint: at an output time that is a jump the slope is the one that leads there") {
+  // y' = w up to t = 1, then 5 w.
+  const Tensor w = row({2}), y0 = row({0.5});
+  Field f{.context = {w}, .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+            return c[0] * select(t >= scalar(1, Dtype::f64), scalar(5, Dtype::f64), 1) + 0.0 * y;
+          }};
+  f.jumps = {1};
+  const auto slopes = [&](const std::vector<double>& times, Gradient mode) {
+    const Tensor t = tensor(times, {static_cast<int64_t>(times.size())}, Dtype::f64);
+    Tape tape({t, w});
+    const Solution s = solve_differentiable(f, y0, t, parse_solver("dopri5@1e-6"), mode);
+    return tape.gradient(sum(s.ys[1]), {t})[0];
+  };
+  for (Gradient mode : {Gradient::through, Gradient::checkpointed, Gradient::adjoint}) {
+    INFO(std::string(name(mode)));
+    CHECK(largest_difference(slopes({0, 1}, mode), {-2, 2}) < 1e-9);
+    CHECK(largest_difference(slopes({1, 2}, mode), {-10, 10}) < 1e-9);
+    CHECK(largest_difference(slopes({0, 1, 2}, mode), {-2, 2, 0}) < 1e-9);
+    // Backward in time the other side leads there.
+    CHECK(largest_difference(slopes({2, 1}, mode), {-10, 10}) < 1e-9);
+    CHECK(largest_difference(slopes({1, 0}, mode), {-2, 2}) < 1e-9);
+  }
+}
+
 TEST_CASE("adjoint: what cannot be solved says so") {
   const Tensors weights = small_weights(3, 4);
   const Tensor y0 = start_state();
