@@ -9,7 +9,7 @@ namespace {
 // (s + r)! / (s! r!), 0 for r < 0. Exact: each product of the loop is a multiple of i.
 int64_t beta(int64_t s, int64_t r) {
   int64_t value = r < 0 ? 0 : 1;
-  for (int64_t i = 1; i <= r; ++i) value = value * (s + i) / i;
+  for (int64_t i = 1; i <= std::min(s, r); ++i) value = value * (std::max(s, r) + i) / i;
   return value;
 }
 
@@ -17,6 +17,7 @@ int64_t beta(int64_t s, int64_t r) {
 
 int64_t repeated_steps(int64_t steps, int64_t slots) {
   if (steps <= 1) return 0;
+  if (slots == 1) return steps * (steps - 1) / 2;  // the sum below takes long: r is steps - 1
   int64_t r = 0;
   while (beta(slots, r) < steps) ++r;
   return r * steps - beta(slots + 1, r - 1);

@@ -112,6 +112,17 @@ TEST_CASE("checkpoints: as few repeated steps as any schedule has") {
   CHECK(repeated_steps_after_a_sweep(1000, 10) < 3000);
 }
 
+TEST_CASE("checkpoints: a schedule over many steps is no work, however few the states") {
+  // With one state each step is repeated from the start: step n costs n - 1. (Going through all
+  // numbers of repetitions for that would take this test hours.)
+  CHECK(repeated_steps(100'000'000, 1) == 4'999'999'950'000'000);
+  for (int64_t slots : {1, 2, 3, 20}) {
+    KeptStates kept(slots);
+    for (size_t n = 0; n < 50'000; ++n) kept.offer(n, {});
+    CHECK(kept.most_kept() == slots);
+  }
+}
+
 TEST_CASE("checkpoints: a number of steps that nobody knew beforehand costs little more") {
   for (size_t steps : {1, 5, 17, 60, 100, 333, 1000}) {
     for (int64_t slots : {1, 2, 3, 7, 16, 50}) {
