@@ -183,7 +183,7 @@ TEST_CASE("gradient per sample: NaN in a sample's row of the context stays with 
     for (StepPlans* with : {static_cast<StepPlans*>(nullptr), &plans}) {
       for (bool twice : {false, true}) {
         if (twice && mode == Gradient::adjoint) continue;  // it has no gradient of its own
-        INFO(std::string(name(mode)), with ? ", plans" : "", twice ? ", twice" : "");
+        INFO(concat(name(mode), with ? ", plans" : "", twice ? ", twice" : ""));
         const Tensors all = gradients(1.5, mode, with, twice);
         const Tensors found = gradients(NAN, mode, with, twice);
         for (size_t i = 0; i < all.size(); ++i) {
