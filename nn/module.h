@@ -26,6 +26,9 @@ struct Pass {
     Tensor value;
   };
   std::vector<Update> updates = {};
+  // () each: what is to be kept small beside the loss, in its weight already. Training adds them to
+  // the loss before it takes the gradient.
+  Tensors penalties = {};
 
   // The next of `keys`. ValueError when there are not enough.
   Tensor next_key();

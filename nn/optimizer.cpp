@@ -9,38 +9,38 @@ namespace {
 
 class Sgd final : public Optimizer {
  public:
-  Sgd(std::vector<NamedTensor> parameters, const OptimizerOptions& options)
-      : Optimizer(std::move(parameters)),
-        options_{.weight_decay = options.weight_decay, .nesterov = options.nesterov} {
-    if (options.nesterov && !options.momentum) {
-      throw ValueError("sgd: nesterov needs momentum. Set momentum, or leave nesterov out.");
-    }
+  Sgd(std::vector<NamedTensor> parameters, const OptimizerOptions& options, bool nesterov)
+      : Optimizer(std::move(parameters), options), nesterov_(nesterov) {
+    if (nesterov && !options.momentum)
+      throw ValueError("nesterov: needs a momentum. Set one, or take sgd.");
     if (options.momentum) velocity_ = add_state("momentum");
   }
-  std::string name() const override { return "sgd"; }
+  std::string name() const override { return nesterov_ ? "nesterov" : "sgd"; }
   void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor& momentum,
               const Tensor&) override {
     const bool moves = !velocity_.empty();
     sgd_step(parameters_[i].tensor, g, moves ? velocity_[i] : Tensor(), rate,
-             moves ? momentum : Tensor(), options_);
+             moves ? momentum : Tensor(), {.weight_decay = weight_decay(i), .nesterov = nesterov_});
   }
 
  private:
-  SgdOptions options_;
+  bool nesterov_;
   Tensors velocity_;
 };
 
 class Adam final : public Optimizer {
  public:
   Adam(std::vector<NamedTensor> parameters, const OptimizerOptions& options, bool decoupled)
-      : Optimizer(std::move(parameters)),
-        options_{options.beta1, options.beta2, options.epsilon, options.weight_decay, decoupled},
+      : Optimizer(std::move(parameters), options),
+        options_{options.beta1, options.beta2, options.epsilon, 0, decoupled},
         mean_(add_state("mean")),
         square_(add_state("square")) {}
   std::string name() const override { return options_.decoupled ? "adamw" : "adam"; }
   void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor&,
               const Tensor& step) override {
-    adam_step(parameters_[i].tensor, g, mean_[i], square_[i], rate, step, options_);
+    AdamOptions options = options_;
+    options.weight_decay = weight_decay(i);
+    adam_step(parameters_[i].tensor, g, mean_[i], square_[i], rate, step, options);
   }
 
  private:
@@ -51,8 +51,8 @@ class Adam final : public Optimizer {
 class Rmsprop final : public Optimizer {
  public:
   Rmsprop(std::vector<NamedTensor> parameters, const OptimizerOptions& options)
-      : Optimizer(std::move(parameters)),
-        options_{options.alpha, options.epsilon, options.weight_decay},
+      : Optimizer(std::move(parameters), options),
+        options_{options.alpha, options.epsilon, 0},
         square_(add_state("square")) {
     if (options.momentum) velocity_ = add_state("momentum");
   }
@@ -60,8 +60,10 @@ class Rmsprop final : public Optimizer {
   void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor& momentum,
               const Tensor&) override {
     const bool moves = !velocity_.empty();
+    RmspropOptions options = options_;
+    options.weight_decay = weight_decay(i);
     rmsprop_step(parameters_[i].tensor, g, square_[i], moves ? velocity_[i] : Tensor(), rate,
-                 moves ? momentum : Tensor(), options_);
+                 moves ? momentum : Tensor(), options);
   }
 
  private:
@@ -69,9 +71,38 @@ class Rmsprop final : public Optimizer {
   Tensors square_, velocity_;
 };
 
+bool is_in(const NamedTensor& parameter, const ParameterGroup& group) {
+  if (group.name == "vectors") return parameter.tensor.rank() <= 1;
+  // Whole parts only: "conv1" is not in "conv10.weight".
+  return ("." + parameter.name + ".").find("." + group.name + ".") != std::string::npos;
+}
+
 Tensor entry(const Tensor& numbers, int64_t i) { return squeeze(slice(numbers, 0, i, i + 1), 0); }
 
 }  // namespace
+
+Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerOptions& options)
+    : parameters_(std::move(parameters)),
+      rate_(parameters_.size(), 1),
+      weight_decay_(parameters_.size(), options.weight_decay) {
+  std::vector<bool> taken(parameters_.size());
+  for (const ParameterGroup& group : options.groups) {
+    bool any = false;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      if (!is_in(parameters_[i], group)) continue;
+      any = true;
+      if (taken[i]) continue;
+      taken[i] = true;
+      rate_[i] = group.rate;
+      weight_decay_[i] = group.weight_decay.value_or(options.weight_decay);
+    }
+    if (!any) {
+      throw ValueError(concat("group: no parameter is in ", group.name,
+                              ". Say vectors, or parts of a name such as ",
+                              parameters_.front().name, "."));
+    }
+  }
+}
 
 Tensor Optimizer::numbers(double rate, double momentum, int64_t step) const {
   const Tensor& like = parameters_.front().tensor;
@@ -85,7 +116,9 @@ void Optimizer::step(const Tensors& gradients, const Tensor& numbers) {
                             " gradients."));
   }
   const Tensor rate = entry(numbers, 0), momentum = entry(numbers, 1), number = entry(numbers, 2);
-  for (size_t i = 0; i < gradients.size(); ++i) update(i, gradients[i], rate, momentum, number);
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    update(i, gradients[i], rate_[i] == 1 ? rate : rate * rate_[i], momentum, number);
+  }
 }
 
 Tensors Optimizer::add_state(const std::string& kind) {
@@ -102,11 +135,13 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           std::vector<NamedTensor> parameters,
                                           const OptimizerOptions& options) {
   if (parameters.empty()) throw ValueError(name + ": the model has no parameters.");
-  if (name == "sgd") return std::make_unique<Sgd>(std::move(parameters), options);
-  if (name == "adam") return std::make_unique<Adam>(std::move(parameters), options, false);
-  if (name == "adamw") return std::make_unique<Adam>(std::move(parameters), options, true);
+  if (name == "sgd" || name == "nesterov")
+    return std::make_unique<Sgd>(std::move(parameters), options, name == "nesterov");
+  if (name == "adam" || name == "adamw")
+    return std::make_unique<Adam>(std::move(parameters), options, name == "adamw");
   if (name == "rmsprop") return std::make_unique<Rmsprop>(std::move(parameters), options);
-  throw ValueError(concat("optimizer: \"", name, "\" is not one of sgd, adam, adamw, rmsprop."));
+  throw ValueError(
+      concat("optimizer: \"", name, "\" is not one of sgd, nesterov, adam, adamw, rmsprop."));
 }
 
 Tensors clipped_by_norm(const Tensors& gradients, double limit, Tensor* norm) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,13 +11,32 @@
 
 namespace slope::nn {
 
+// Parameters that are treated in their own way.
+struct ParameterGroup {
+  // Which ones: those with this as one part, or several in a row, of their dotted path ("bias",
+  // "stem", "stem.conv1"), or "vectors": those of at most one axis (biases, norms).
+  std::string name;
+  double rate = 1;                          // times the learning rate
+  std::optional<double> weight_decay = {};  // in place of the optimiser's own
+};
+
+struct OptimizerOptions {
+  double weight_decay = 0;
+  bool momentum =
+      true;  // sgd, nesterov and rmsprop keep a velocity; its factor comes with each step
+  double beta1 = 0.9, beta2 = 0.999;  // adam, adamw
+  double alpha = 0.99;                // rmsprop
+  double epsilon = 1e-8;
+  std::vector<ParameterGroup> groups = {};  // of several that a parameter is in, the first counts
+};
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  virtual std::string name() const = 0;  // "sgd", "adam", "adamw", "rmsprop"
+  virtual std::string name() const = 0;  // as make_optimizer has it
 
   // What changes from step to step, as one tensor (3) of the parameters' dtype: learning rate,
   // momentum, and the number of the step, 1 for the first. A tensor, so that a plan which holds the
@@ -30,28 +50,24 @@ class Optimizer {
   const std::vector<NamedTensor>& parameters() const { return parameters_; }
 
  protected:
-  explicit Optimizer(std::vector<NamedTensor> parameters) : parameters_(std::move(parameters)) {}
+  // A group that no parameter is in: ValueError.
+  Optimizer(std::vector<NamedTensor> parameters, const OptimizerOptions& options);
   // Zeros like each parameter, registered under kind + "." + the parameter's name.
   Tensors add_state(const std::string& kind);
   // The step of parameter i. rate, momentum, step: ().
   virtual void update(size_t i, const Tensor& gradient, const Tensor& rate, const Tensor& momentum,
                       const Tensor& step) = 0;
+  double weight_decay(size_t i) const { return weight_decay_[i]; }
 
   std::vector<NamedTensor> parameters_;
 
  private:
   std::vector<NamedTensor> state_;
+  std::vector<double> rate_, weight_decay_;  // of each parameter
 };
 
-struct OptimizerOptions {
-  double weight_decay = 0;
-  bool momentum = true;  // sgd and rmsprop keep a velocity; its factor comes with each step
-  bool nesterov = false;
-  double beta1 = 0.9, beta2 = 0.999;  // adam, adamw
-  double alpha = 0.99;                // rmsprop
-  double epsilon = 1e-8;
-};
-// name: sgd, adam, adamw or rmsprop; anything else: ValueError that lists them.
+// name: sgd, nesterov (sgd that looks ahead), adam, adamw (decoupled weight decay) or rmsprop;
+// anything else: ValueError that lists them.
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           std::vector<NamedTensor> parameters,
                                           const OptimizerOptions& options = {});

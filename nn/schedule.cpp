@@ -1,5 +1,6 @@
 #include "nn/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -52,19 +53,34 @@ class OneCycle final : public Schedule {
   double rate_;
 };
 
-class Triangular2 final : public Schedule {
+class Triangular final : public Schedule {
  public:
-  Triangular2(double base, double rate, double momentum, double up)
-      : base_(base), rate_(rate), momentum_(momentum), up_(up) {}
+  // halved: the height, after each cycle.
+  Triangular(double base, double rate, double momentum, double up, bool halved)
+      : base_(base), rate_(rate), momentum_(momentum), up_(up), halved_(halved) {}
   ScheduleValues at(int64_t step, int64_t) const override {
     const double cycle = std::floor(1 + static_cast<double>(step) / (2 * up_));
     const double x = 1 + static_cast<double>(step) / (2 * up_) - cycle;
-    const double height = (x <= 0.5 ? 2 * x : 2 * (1 - x)) / std::pow(2, cycle - 1);
+    const double height =
+        (x <= 0.5 ? 2 * x : 2 * (1 - x)) / (halved_ ? std::pow(2, cycle - 1) : 1.0);
     return {base_ + (rate_ - base_) * height, momentum_ - 0.1 * height};
   }
 
  private:
   double base_, rate_, momentum_, up_;
+  bool halved_;
+};
+
+class Step final : public Schedule {
+ public:
+  Step(double rate, double momentum, double every, double factor)
+      : rate_(rate), momentum_(momentum), every_(every), factor_(factor) {}
+  ScheduleValues at(int64_t step, int64_t) const override {
+    return {rate_ * std::pow(factor_, std::floor(static_cast<double>(step) / every_)), momentum_};
+  }
+
+ private:
+  double rate_, momentum_, every_, factor_;
 };
 
 class MultiStep final : public Schedule {
@@ -83,6 +99,50 @@ class MultiStep final : public Schedule {
   double rate_, momentum_;
   std::vector<double> at_;
   double factor_;
+};
+
+class Plateau final : public Schedule {
+ public:
+  Plateau(double rate, double momentum, double patience, double factor)
+      : rate_(rate), momentum_(momentum), patience_(patience), factor_(factor) {}
+  ScheduleValues at(int64_t, int64_t) const override { return {rate_ * scale_, momentum_}; }
+  void observe(double loss) override {
+    if (loss < best_ * (1 - 1e-4)) {
+      best_ = loss;
+      waited_ = 0;
+    } else if (++waited_ > patience_) {
+      scale_ *= factor_;
+      waited_ = 0;
+    }
+  }
+  std::vector<double> state() const override { return {best_, waited_, scale_}; }
+  void restore(const std::vector<double>& values) override {
+    best_ = values.at(0), waited_ = values.at(1), scale_ = values.at(2);
+  }
+
+ private:
+  double rate_, momentum_, patience_, factor_;
+  double best_ = INFINITY, waited_ = 0, scale_ = 1;
+};
+
+// Another schedule behind a rise.
+class Warmup final : public Schedule {
+ public:
+  Warmup(std::unique_ptr<Schedule> then, int64_t steps) : then_(std::move(then)), steps_(steps) {}
+  ScheduleValues at(int64_t step, int64_t total) const override {
+    const int64_t left = std::max<int64_t>(total - steps_, 1);
+    if (step >= steps_) return then_->at(step - steps_, left);
+    ScheduleValues values = then_->at(0, left);
+    values.rate *= static_cast<double>(step + 1) / static_cast<double>(steps_);
+    return values;
+  }
+  void observe(double loss) override { then_->observe(loss); }
+  std::vector<double> state() const override { return then_->state(); }
+  void restore(const std::vector<double>& values) override { then_->restore(values); }
+
+ private:
+  std::unique_ptr<Schedule> then_;
+  int64_t steps_;
 };
 
 std::vector<std::string> split(const std::string& text, char separator) {
@@ -121,29 +181,63 @@ std::unique_ptr<Schedule> make_schedule(const std::string& word, double rate, do
       throw ValueError(concat("schedule: ", name, " needs ", option, "=..."));
     return value.value_or(standard ? standard : "");
   };
+  const auto steps = [&](const char* option, const char* standard, double least) {
+    const double value = number(word, take(option, standard));
+    if (!(value >= least) || value > 1e15 || value != std::floor(value))
+      throw ValueError(concat("schedule: ", option, " must be a whole number from ", least,
+                              " on, got ", value, "."));
+    return value;
+  };
+  const auto factor = [&] {
+    const double value = number(word, take("factor", "0.1"));
+    if (!(value > 0))
+      throw ValueError(concat("schedule: factor must be positive, got ", value, "."));
+    return value;
+  };
   std::unique_ptr<Schedule> schedule;
+  std::string known;
+  bool rises = false;
   if (name == "constant") schedule = std::make_unique<Constant>(rate, momentum);
   if (name == "cosine") schedule = std::make_unique<Cosine>(rate, momentum);
-  if (name == "one-cycle") schedule = std::make_unique<OneCycle>(rate);
-  if (name == "triangular2") {
-    const double base = number(word, take("base", "0")), up = number(word, take("up", nullptr));
-    if (!(up >= 1)) throw ValueError(concat("schedule: up must be at least 1, got ", up, "."));
-    schedule = std::make_unique<Triangular2>(base, rate, momentum, up);
+  if (name == "one-cycle") {
+    schedule = std::make_unique<OneCycle>(rate);
+    rises = true;
+  }
+  if (name == "triangular" || name == "triangular2") {
+    const double base = number(word, take("base", "0"));
+    schedule = std::make_unique<Triangular>(base, rate, momentum, steps("up", nullptr, 1),
+                                            name == "triangular2");
+    known = "up, base";
+    rises = true;
+  }
+  if (name == "step") {
+    const double every = steps("every", nullptr, 1);
+    schedule = std::make_unique<Step>(rate, momentum, every, factor());
+    known = "every, factor";
   }
   if (name == "multi-step") {
     std::vector<double> at;
     for (const std::string& part : split(take("at", nullptr), '/'))
       at.push_back(number(word, part));
-    schedule = std::make_unique<MultiStep>(rate, momentum, at, number(word, take("factor", "0.1")));
+    schedule = std::make_unique<MultiStep>(rate, momentum, at, factor());
+    known = "at, factor";
+  }
+  if (name == "plateau") {
+    const double patience = steps("patience", "2", 0);
+    schedule = std::make_unique<Plateau>(rate, momentum, patience, factor());
+    known = "patience, factor";
   }
   if (!schedule) {
-    throw ValueError(
-        concat("schedule: \"", name,
-               "\" is not one of constant, cosine, one-cycle, triangular2, multi-step."));
+    throw ValueError(concat("schedule: \"", name,
+                            "\" is not one of constant, cosine, one-cycle, triangular, "
+                            "triangular2, step, multi-step, plateau."));
   }
-  parsed.expect_empty(name == "triangular2"  ? "up, base"
-                      : name == "multi-step" ? "at, factor"
-                                             : "");
+  if (!rises) {
+    known += known.empty() ? "warmup" : ", warmup";
+    const auto warmup = static_cast<int64_t>(steps("warmup", "0", 0));
+    if (warmup > 0) schedule = std::make_unique<Warmup>(std::move(schedule), warmup);
+  }
+  parsed.expect_empty(known);
   return schedule;
 }
 

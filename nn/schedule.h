@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace slope::nn {
 
@@ -17,22 +18,33 @@ class Schedule {
   virtual ~Schedule() = default;
   // step: counted from 0; total: steps of the whole training.
   virtual ScheduleValues at(int64_t step, int64_t total) const = 0;
+
+  // A loss that should fall, once after each epoch. Only a plateau listens.
+  virtual void observe(double /*loss*/) {}
+  // What it has learnt from that, for checkpoints; empty where it is a function of the step alone.
+  virtual std::vector<double> state() const { return {}; }
+  // values: as many as state() has.
+  virtual void restore(const std::vector<double>& /*values*/) {}
 };
 
 // word:
 //   constant               rate and momentum stay
 //   cosine                 rate (1 + cos(pi i / n)) / 2 (Loshchilov and Hutter 2017)
 //   one-cycle              rate / 25 up to rate over the first 30 %, then down to rate / 25e4,
-//   along cosines, while the
-//                          momentum goes from 0.95 to 0.85 and back (Smith and Topin 2018;
-//                          PyTorch's OneCycleLR)
-//   triangular2,base=B,up=S   from B up to rate in S steps and back, the height halved each cycle,
-//   the momentum from
-//                          `momentum` down by 0.1 and back likewise (Smith 2017; PyTorch's
-//                          CyclicLR)
-//   multi-step,at=A/B/C,factor=F   times F (default 0.1) after each of these fractions of the
-//   training
-// Anything else: ValueError.
+//   along
+//                          cosines, while the momentum goes from 0.95 to 0.85 and back (Smith and
+//                          Topin 2018; PyTorch's OneCycleLR)
+//   triangular,up=S,base=B    from B (default 0) up to rate in S steps and back, again and again,
+//                          the momentum from `momentum` down by 0.1 and back likewise (Smith 2017;
+//                          PyTorch's CyclicLR)
+//   triangular2,up=S,base=B   the same, the height halved after each cycle
+//   step,every=S,factor=F  times F (default 0.1) after every S steps
+//   multi-step,at=A/B/C,factor=F   times F after each of these fractions of the training
+//   plateau,patience=P,factor=F    times F (default 0.1) once the loss has not fallen by a part in
+//                          10,000 for more than P (default 2) epochs (PyTorch's ReduceLROnPlateau)
+// All but one-cycle and the triangular ones, which rise by themselves, take warmup=S: over the
+// first S steps the rate rises evenly from rate / S, and what is above counts from there (Goyal et
+// al. 2017). Anything else: ValueError.
 std::unique_ptr<Schedule> make_schedule(const std::string& word, double rate, double momentum);
 
 }  // namespace slope::nn

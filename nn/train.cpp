@@ -32,31 +32,35 @@ TrainStep::TrainStep(Logits logits, Optimizer& optimizer, const StepOptions& opt
 
 // A parameter that nobody but the optimizer holds is not the model's any more.
 void TrainStep::check_parameters() const {
-  constexpr long kOurs = 2;  // the optimizer's handle, and the one in parameters_
+  // The optimizer's handle, the one in parameters_, and the average's.
+  const long kept = options_.average ? 3 : 2;
   for (const NamedTensor& p : optimizer_.parameters()) {
-    if (p.tensor.handles() > kOurs) continue;
+    if (p.tensor.handles() > kept) continue;
     throw ValueError(concat("train: parameter ", p.name,
                             " has been replaced: only the optimizer holds it. Update it in place "
                             "(copy_into), or make optimizer and step anew."));
   }
 }
 
-// inputs: images, labels, numbers, then the keys -> loss (), correct ()
+// inputs: images, labels, numbers, then the keys -> loss (), correct () and, where there are any,
+// penalties ()
 Tensors TrainStep::compute(const Tensors& inputs) {
   Pass pass{.training = true, .keys = Tensors(inputs.begin() + 3, inputs.end())};
-  Tensor loss, correct;
+  Tensor loss, correct, penalty;
   Tensors gradients;
   {
     Tape tape(parameters_);
     const Tensor logits = logits_(inputs[0], pass);
     loss = cross_entropy(logits, inputs[1], {.label_smoothing = options_.label_smoothing});
-    gradients = tape.gradient(loss, parameters_);
+    for (const Tensor& p : pass.penalties) penalty = penalty.defined() ? penalty + p : p;
+    gradients = tape.gradient(penalty.defined() ? loss + penalty : loss, parameters_);
     correct = count_correct(logits, inputs[1]);
   }
   if (options_.clip_norm) gradients = clipped_by_norm(gradients, *options_.clip_norm);
   optimizer_.step(gradients, inputs[2]);
   for (const Pass::Update& update : pass.updates) copy_into(update.buffer, update.value);
-  return {loss, correct};
+  if (options_.average) options_.average->update(squeeze(slice(inputs[2], 0, 2, 3), 0));
+  return penalty.defined() ? Tensors{loss, correct, penalty} : Tensors{loss, correct};
 }
 
 StepResult TrainStep::operator()(const Tensor& images, const Tensor& labels, const Tensor& numbers,
@@ -66,7 +70,9 @@ StepResult TrainStep::operator()(const Tensor& images, const Tensor& labels, con
   check_parameters();
   const auto f = [this](const Tensors& in) { return compute(in); };
   const Tensors results = options_.plan ? replay(plans_, inputs, f) : f(inputs);
-  return {results[0].item(), static_cast<int64_t>(results[1].item())};
+  return {.loss = results[0].item(),
+          .penalty = results.size() > 2 ? results[2].item() : 0,
+          .correct = static_cast<int64_t>(results[1].item())};
 }
 
 size_t TrainStep::plan_bytes() const {

@@ -8,6 +8,7 @@
 
 #include "core/ops/loss.h"
 #include "core/plan.h"
+#include "nn/average.h"
 #include "nn/module.h"
 #include "nn/optimizer.h"
 
@@ -19,19 +20,21 @@ using Logits = std::function<Tensor(const Tensor& images, Pass& pass)>;
 struct StepOptions {
   double label_smoothing = 0;
   std::optional<double> clip_norm = {};
+  WeightAverage* average = nullptr;  // follows the parameters; must outlive the step
   // Capture the whole step as one plan. Not possible where the forward pass reads values on the
   // host: adaptive solvers.
   bool plan = true;
 };
 
 struct StepResult {
-  double loss = 0;      // mean over the batch
+  double loss = 0;      // mean over the batch, penalties not counted
+  double penalty = 0;   // the sum of Pass::penalties
   int64_t correct = 0;  // arg max of the logits equal to the label
 };
 
-// One optimiser step on a batch: forward, cross-entropy, backward, update, and the buffer updates
-// of the forward pass, in order. One plan for each batch shape; after its first use a step
-// allocates no device memory.
+// One optimiser step on a batch: forward, cross-entropy and penalties, backward, update, and the
+// buffer updates of the forward pass, in order. One plan for each batch shape; after its first use
+// a step allocates no device memory.
 class TrainStep {
  public:
   TrainStep(Logits logits, Optimizer& optimizer, const StepOptions& options = {});

@@ -8,6 +8,7 @@
 #include "nn/module.h"
 #include "ode/gradient.h"
 #include "ode/meta.h"
+#include "ode/regularize.h"
 
 namespace slope::ode {
 
@@ -44,15 +45,21 @@ struct BlockSettings {
   MetaSolver* meta = nullptr;  // hands out the solvers of each block in place of `solver`
   Gradient gradient = Gradient::checkpointed;
   GradientOptions gradient_options = {};
-  bool plans = true;  // replay steps where the solve itself is not captured
+  bool plans = true;               // replay steps where the solve itself is not captured
+  Regularization regularize = {};  // in training: adds to Pass::penalties, takes keys of the pass
   // Receives the statistics of each block's solve; its gradient adds to them later.
   std::vector<std::shared_ptr<Statistics>>* solves = nullptr;
   // Receives Solution::warnings, each text once.
   std::vector<std::string>* warnings = nullptr;
 };
 
+// The random keys that the regularisers of all ODE blocks of a model take in one training pass.
+int64_t key_count(const nn::Module& model, const Regularization& regularize);
+
 // y(1) of y' = f(t, y), y(0) = x. x: (N, ..) -> like x. Throws SolveError when the solve fails, and
-// ValueError for steps per sample of a field that collects statistics of the batch.
+// ValueError for steps per sample of a field that collects statistics of the batch, and for
+// regularisers that need shared steps and an exact gradient (Regularization::walks) where these
+// are others.
 Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
                    const BlockSettings& settings);
 

@@ -112,6 +112,7 @@ void write(const fs::path& run) {
       {"figures", figures(metrics)},
       {"metrics", metrics},
       {"results", results.is_object() ? results : Json::object()},
+      {"mistakes", read_json(run / "mistakes.json")},
       {"pictures", read_json(run / "pictures.json")},
       {"plane", read_json(run / "plane.json")}};
   write_page(run / "report.html", model, "report.js", data);

@@ -47,18 +47,20 @@ std::vector<std::string> with_steps(const std::vector<std::string>& words,
 Evaluator::Evaluator(nn::Logits logits, bool plan, SolveMeter& meter)
     : meter_(meter), step_(std::move(logits), plan) {}
 
-Accuracy Evaluator::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype) {
+Accuracy Evaluator::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype,
+                               std::vector<double>* logits) {
   Accuracy result;
   meter_.clear();
   nn::Loader loader(data, std::min(batch, data.size()), false, 0, dtype);
   for (nn::Batch b; loader.next(&b);) {
     const auto r = step_(b.x, b.labels);
     meter_.end_pass();
-    const std::vector<double> logits = r.logits.values();
+    const std::vector<double> rows = r.logits.values();
+    if (logits) logits->insert(logits->end(), rows.begin(), rows.end());
     const std::vector<int32_t> labels = b.labels.to_vector<int32_t>();
-    const size_t classes = logits.size() / labels.size();
+    const size_t classes = rows.size() / labels.size();
     for (size_t i = 0; i < labels.size(); ++i) {
-      const auto row = logits.begin() + static_cast<ptrdiff_t>(i * classes),
+      const auto row = rows.begin() + static_cast<ptrdiff_t>(i * classes),
                  end = row + static_cast<ptrdiff_t>(classes);
       const bool finite = std::all_of(row, end, [](double v) { return std::isfinite(v); });
       const bool right = finite && std::max_element(row, end) - row == labels[i];

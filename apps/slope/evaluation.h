@@ -59,7 +59,9 @@ class Evaluator {
   // plan: whether a pass may be captured. meter: what the solves of `logits` report to; it lives
   // longer.
   Evaluator(nn::Logits logits, bool plan, SolveMeter& meter);
-  Accuracy operator()(const nn::Dataset& data, int64_t batch, Dtype dtype);
+  // logits: receives those of all samples, (size, classes) row after row, where it is given.
+  Accuracy operator()(const nn::Dataset& data, int64_t batch, Dtype dtype,
+                      std::vector<double>* logits = nullptr);
   // What is doubtful about the solves so far.
   const std::vector<std::string>& warnings() { return *meter_.warnings(); }
 

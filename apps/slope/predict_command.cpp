@@ -85,12 +85,16 @@ int predict_pictures(const PredictCommand& c, const Run& run, const Settings& se
   for (size_t i = 0; i < c.images.size(); ++i) {
     const auto row = probabilities.begin() + static_cast<std::ptrdiff_t>(i * classes);
     const auto best = std::max_element(row, row + static_cast<std::ptrdiff_t>(classes));
+    const auto decided = static_cast<size_t>(best - row);
+    const std::string name =
+        run.class_names.empty() ? std::to_string(decided) : run.class_names[decided];
     predictions.push_back(
         {{"image", c.images[i]},
-         {"class", best - row},
+         {"class", decided},
+         {"name", name},
          {"probability", *best},
          {"probabilities", std::vector<double>(row, row + static_cast<std::ptrdiff_t>(classes))}});
-    rows.push_back({c.images[i], std::to_string(best - row), percent(*best)});
+    rows.push_back({c.images[i], name, percent(*best)});
   }
   if (settings.json) {
     print_json({{"run", c.run}, {"predictions", predictions}});

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/ops/movement.h"
@@ -45,8 +46,9 @@ fs::path make_run_folder(const std::string& out, const std::string& model, bool 
 }
 
 void remove_run_files(const fs::path& folder) {
-  for (const char* file : {"metrics.csv", "log.txt", "model.safetensors", "best.safetensors",
-                           "plane.json", "pictures.json", "results.json", "report.html"})
+  for (const char* file :
+       {"metrics.csv", "log.txt", "model.safetensors", "best.safetensors", "plane.json",
+        "mistakes.json", "pictures.json", "results.json", "report.html"})
     fs::remove(folder / file);
 }
 
@@ -189,6 +191,14 @@ Run open_run(const std::string& folder, const Settings& settings) {
   }
   if (const auto step = run.checkpoint.metadata.find("step"); step != run.checkpoint.metadata.end())
     run.step = std::atoll(step->second.c_str());
+  if (const auto names = run.checkpoint.metadata.find("class_names");
+      names != run.checkpoint.metadata.end()) {
+    const auto list = nlohmann::json::parse(names->second, nullptr, false);
+    bool whole = list.is_array() && static_cast<int64_t>(list.size()) == facts.classes;
+    for (const auto& name : list) whole = whole && name.is_string();
+    if (!whole) throw DataError(concat(weights.string(), ": metadata \"class_names\" is damaged."));
+    run.class_names = list.get<std::vector<std::string>>();
+  }
   return run;
 }
 

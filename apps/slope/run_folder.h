@@ -33,7 +33,8 @@ struct Run {
   Settings settings;  // seed and dtype as trained unless given; everything else as given
   std::unique_ptr<models::Classifier> model;
   nn::Checkpoint checkpoint;
-  int64_t step = 0;  // optimiser steps behind the weights
+  int64_t step = 0;                           // optimiser steps behind the weights
+  std::vector<std::string> class_names = {};  // (classes) of the data it was trained on, or none
 };
 // Weights are cast where another dtype is given. Errors: not a run folder, a checkpoint that does
 // not fit the model or has weights that are not finite.

@@ -5,6 +5,7 @@
 
 #include "apps/report/report.h"
 #include "apps/slope/commands.h"
+#include "apps/slope/mistakes.h"
 #include "apps/slope/output.h"
 #include "apps/slope/plane.h"
 #include "apps/slope/results.h"
@@ -63,6 +64,8 @@ int run(TrainCommand c, const Settings& given) {
   drop_stale_results(folder, trainer.step());
   write_plane(folder, trainer.model(), trainer.solver(), trainer.data().test,
               settings.value_dtype(), trainer.step());
+  if (!trainer.test_logits().empty())
+    write_mistakes(folder, trainer.test_logits(), trainer.data().test, trainer.step());
   report::write(folder);
   const nlohmann::ordered_json result = trainer.result();
   if (settings.json) {

@@ -23,8 +23,8 @@ constexpr double kLargestCount = 1e15;  // of steps, samples, seconds; larger is
 // Each member of Position by name, for the checkpoint's metadata.
 template <typename F>
 void each_field(Position& p, F f) {
-  f("step", p.step), f("epoch", p.epoch), f("batch", p.batch), f("loss-sum", p.loss_sum),
-      f("correct", p.correct);
+  f("step", p.step), f("epoch", p.epoch), f("batch", p.batch), f("loss-sum", p.loss_sum);
+  f("penalty-sum", p.penalty_sum), f("correct", p.correct);
   f("seen", p.seen), f("seconds", p.seconds), f("examples", p.examples),
       f("train-loss", p.train_loss);
   f("test-accuracy", p.test_accuracy), f("best-accuracy", p.best_accuracy);
@@ -50,14 +50,14 @@ constexpr const char* kMetricsHeader =
     "nfe_forward,nfe_backward";
 constexpr const char* kValidationColumns = ",validation_loss,validation_accuracy";
 constexpr const char* kRobustColumns = ",attack_accuracy,pgd_accuracy";
+constexpr const char* kPenaltyColumn = ",penalty";
 
 // Writes the header of metrics.csv and, of what is there already, the epochs that the checkpoint
 // has finished. Others come again. A checkpoint may hold all steps of an epoch and yet stand before
 // its end, so epochs count, not steps; a line without its end was cut off while it was written.
-void start_metrics(const std::filesystem::path& path, bool validation, bool robust,
+void start_metrics(const std::filesystem::path& path, const std::string& columns,
                    int64_t finished_epochs) {
-  std::string kept = concat(kMetricsHeader, validation ? kValidationColumns : "",
-                            robust ? kRobustColumns : "", "\n");
+  std::string kept = concat(kMetricsHeader, columns, "\n");
   std::ifstream in(path);
   for (std::string line; std::getline(in, line) && !in.eof();) {
     const int64_t epoch = std::atoll(line.c_str());  // 0: the header
@@ -90,9 +90,10 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
       model_(new_model(options, settings, data_.train)) {
   if (options.limit > 0) data_.train = data_.train.first(options.limit);
   if (options.validation > 0) validation_ = data_.train.hold_out(options.validation, settings.seed);
-  optimizer_ =
-      nn::make_optimizer(options.optimizer, model_->named_parameters(),
-                         {.weight_decay = options.weight_decay, .momentum = options.momentum > 0});
+  optimizer_ = nn::make_optimizer(options.optimizer, model_->named_parameters(),
+                                  {.weight_decay = options.weight_decay,
+                                   .momentum = options.momentum > 0,
+                                   .groups = parse_groups(options.group)});
   schedule_ = nn::make_schedule(options.schedule, options.lr, options.momentum);
   const ode::GradientChoice gradient = ode::parse_gradient_word(options.gradient);
   const ode::Regime regime = ode::parse_regime(options.regime, options.solver, options.weights,
@@ -109,6 +110,7 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
             .gradient = gradient.gradient,
             .gradient_options = gradient.options,
             .plans = regime.kind != ode::RegimeKind::smoothing,  // each step's method is new there
+            .regularize = ode::parse_regularization(options.regularize),
             .solves = meter_.sink(),
             .warnings = meter_.warnings()};
   const bool fixed = !regime.random() &&
@@ -116,6 +118,13 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
   nn::StepOptions step{.label_smoothing = options.label_smoothing,
                        .plan = fixed || !model_->has_ode()};
   if (options.clip_norm > 0) step.clip_norm = options.clip_norm;
+  if (options.ema > 0) {
+    average_ = std::make_unique<nn::WeightAverage>(model_->named_parameters(), options.ema);
+    step.average = average_.get();
+  }
+  keys_ = model_->key_count() + ode::key_count(*model_, solve_.regularize);
+  if (!solve_.regularize.none() && !model_->has_ode())
+    throw ValueError(concat("regularize: ", options.model, " has no ODE block."));
   train_step_ = std::make_unique<nn::TrainStep>(
       [this](const Tensor& x, nn::Pass& pass) { return logits(x, pass, solve_); }, *optimizer_,
       step);
@@ -144,10 +153,9 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
                                          settings.value_dtype(), default_device(),
                                          nn::Augmenter(parse_augment(options.augment)));
   if (resume) {
-    std::vector<nn::NamedTensor> all = model_tensors(*model_);
-    for (const nn::NamedTensor& s : optimizer_->state())
-      all.push_back({"optimizer." + s.name, s.tensor});
-    nn::restore(resume->checkpoint, all, (resume->folder / "model.safetensors").string());
+    exchange_average();  // as it was saved
+    nn::restore(resume->checkpoint, state(), (resume->folder / "model.safetensors").string());
+    exchange_average();
     read_position(*resume);
   }
 }
@@ -155,6 +163,21 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
 Tensor Trainer::logits(const Tensor& x, nn::Pass& pass, const ode::BlockSettings& solve) const {
   if (meta_) meta_->begin_pass(at_.step);
   return model_->logits(x, pass, solve);
+}
+
+std::vector<nn::NamedTensor> Trainer::state() const {
+  std::vector<nn::NamedTensor> all = model_tensors(*model_);
+  for (const nn::NamedTensor& s : optimizer_->state())
+    all.push_back({"optimizer." + s.name, s.tensor});
+  if (average_) {
+    for (const nn::NamedTensor& v : average_->values())
+      all.push_back({"optimizer.trained." + v.name, v.tensor});
+  }
+  return all;
+}
+
+void Trainer::exchange_average() {
+  if (average_) average_->exchange();
 }
 
 // Where the checkpoint says that the run stands. A number outside its range, which would lead the
@@ -181,6 +204,19 @@ void Trainer::read_position(const Run& run) {
   check(at_.correct <= at_.seen, "correct", concat(at_.correct, " of ", at_.seen, " samples"));
   check(at_.test_accuracy <= 1, "test-accuracy", concat(at_.test_accuracy, ", above 1"));
   check(at_.best_accuracy <= 1, "best-accuracy", concat(at_.best_accuracy, ", above 1"));
+  std::vector<double> learnt = schedule_->state();
+  if (learnt.empty()) return;
+  const auto found = run.checkpoint.metadata.find("schedule");
+  check(found != run.checkpoint.metadata.end(), "schedule", "missing");
+  const char* at = found->second.c_str();
+  for (double& value : learnt) {
+    char* end = nullptr;
+    value = std::strtod(at, &end);
+    check(end != at && !std::isnan(value), "schedule",
+          concat("\"", found->second, "\", not ", learnt.size(), " numbers"));
+    at = end;
+  }
+  schedule_->restore(learnt);
 }
 
 int64_t Trainer::total_steps() const {
@@ -212,21 +248,24 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
     loading_ += now() - start;
     const nn::ScheduleValues values = schedule_->at(at_.step, total_steps());
     Tensors keys;
-    for (int64_t i = 0; i < model_->key_count(); ++i) {
+    for (int64_t i = 0; i < keys_; ++i) {
       keys.push_back(make_key(settings_.seed, kDropoutStream + static_cast<uint32_t>(i),
                               static_cast<uint32_t>(at_.step)));
     }
     const Tensor x = robust_ ? (*robust_)(batch.x, batch.labels, at_.examples) : batch.x;
     const nn::StepResult r = (*train_step_)(
         x, batch.labels, optimizer_->numbers(values.rate, values.momentum, at_.step + 1), keys);
-    if (!std::isfinite(r.loss)) {
-      throw SolveError(astray(concat("the loss is ", shown(r.loss), " at step ", at_.step + 1)));
+    if (!std::isfinite(r.loss + r.penalty)) {
+      const bool loss = !std::isfinite(r.loss);
+      throw SolveError(astray(concat("the ", loss ? "loss" : "penalty", " is ",
+                                     shown(loss ? r.loss : r.penalty), " at step ", at_.step + 1)));
     }
     meter_.end_pass();
     at_.nfe_forward = meter_.forward();
     at_.nfe_backward = meter_.backward();
     const int64_t n = batch.labels.size();
     at_.loss_sum += r.loss * static_cast<double>(n);
+    at_.penalty_sum += r.penalty * static_cast<double>(n);
     at_.correct += r.correct;
     at_.seen += n;
     at_.examples += n;
@@ -245,7 +284,10 @@ void Trainer::end_epoch() {
   const auto seen = static_cast<double>(at_.seen);
   const double train_accuracy = static_cast<double>(at_.correct) / seen;
   at_.train_loss = at_.loss_sum / seen;
-  const Accuracy test = (*evaluator_)(data_.test, kEvaluationBatch, settings_.value_dtype());
+  exchange_average();
+  const bool last = at_.step >= total_steps();
+  const Accuracy test = (*evaluator_)(data_.test, kEvaluationBatch, settings_.value_dtype(),
+                                      last ? &test_logits_ : nullptr);
   if (const std::string warning = test.warning(); !warning.empty()) {
     warnings_.push_back(concat("on the test set after epoch ", at_.epoch + 1, " ", warning));
     progress_->warning(warnings_.back());
@@ -259,7 +301,8 @@ void Trainer::end_epoch() {
   at_.test_accuracy = test.value();
   bool best = test.value() > at_.best_accuracy;
   at_.best_accuracy = std::max(at_.best_accuracy, test.value());
-  std::string columns, words;  // of the validation set
+  std::string columns, words;       // of the validation set
+  double watched = at_.train_loss;  // by the schedule; the test set is not to be learnt from
   if (validation_.size() > 0) {
     const Accuracy held_out = (*evaluator_)(validation_, kEvaluationBatch, settings_.value_dtype());
     at_.validation_accuracy = held_out.value();
@@ -267,11 +310,13 @@ void Trainer::end_epoch() {
     at_.best_validation = std::max(at_.best_validation, held_out.value());
     columns = formatted(",%.9g,%.9g", unsigned_nan(held_out.loss), held_out.value());
     words = formatted("  validation accuracy %.4f", held_out.value());
+    watched = held_out.loss;
   }
   if (robust_ && robust_->attacks()) {
     columns += watch_robustness();
     words += formatted("  under attack %.4f", at_.robust_accuracy);
   }
+  exchange_average();
   const double rate = schedule_->at(at_.step - 1, total_steps()).rate;
   const std::filesystem::path metrics = folder_ / "metrics.csv";
   std::ofstream out(metrics, std::ios::app);
@@ -279,12 +324,14 @@ void Trainer::end_epoch() {
                    static_cast<long long>(at_.epoch + 1), static_cast<long long>(at_.step),
                    at_.seconds, rate, at_.train_loss, train_accuracy, unsigned_nan(test.loss),
                    test.value(), at_.nfe_forward, at_.nfe_backward)
-      << columns << "\n";
+      << columns;
+  if (penalized()) out << formatted(",%.9g", at_.penalty_sum / seen);
+  out << "\n";
   out.close();
   if (!out) throw DataError(metrics.string() + ": cannot be written.");
 
+  schedule_->observe(watched);
   ++at_.epoch;
-  const bool last = at_.step >= total_steps();
   // Short epochs (points) would scroll by: their lines come once a second or so.
   if (at_.seconds >= next_line_ || last) {
     next_line_ = at_.seconds + 1;
@@ -297,7 +344,7 @@ void Trainer::end_epoch() {
         duration_text(at_.seconds).c_str()));
   }
   at_.batch = at_.correct = at_.seen = 0;
-  at_.loss_sum = 0;
+  at_.loss_sum = at_.penalty_sum = 0;
   if (best) save("best.safetensors");
   if (options_.checkpoint_every == 0 || last) save("model.safetensors");
 }
@@ -330,22 +377,28 @@ std::string Trainer::astray(const std::string& what) const {
 }
 
 void Trainer::save(const std::string& name) {
-  std::vector<nn::NamedTensor> all = model_tensors(*model_);
-  for (const nn::NamedTensor& s : optimizer_->state())
-    all.push_back({"optimizer." + s.name, s.tensor});
+  exchange_average();
+  const std::vector<nn::NamedTensor> all = state();
   // A loss may be finite and the step behind it still overflow.
   if (const std::string bad = not_finite(all); !bad.empty())
     throw SolveError(astray(concat(bad, " is not finite after step ", at_.step)));
   nn::Metadata metadata = model_metadata(*model_, options_, settings_);
   each_field(at_, [&](const char* field, auto& value) { metadata[field] = number_text(value); });
+  if (const auto& names = data_.train.class_names; !names.empty())
+    metadata["class_names"] = json_text(names);
+  for (double value : schedule_->state()) metadata["schedule"] += number_text(value) + " ";
   nn::save_checkpoint(folder_ / name, all, metadata);
+  exchange_average();
 }
 
 bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_atomic_t& stop) {
   folder_ = folder;
   resumed_seconds_ = at_.seconds;
   progress_ = std::make_unique<Progress>(settings_.quiet, (folder / "log.txt").string());
-  start_metrics(folder / "metrics.csv", validation_.size() > 0, robust_ && robust_->attacks(),
+  start_metrics(folder / "metrics.csv",
+                concat(validation_.size() > 0 ? kValidationColumns : "",
+                       robust_ && robust_->attacks() ? kRobustColumns : "",
+                       penalized() ? kPenaltyColumn : ""),
                 at_.epoch);
   progress_->line(formatted(
       "%s: %lld parameters, %s, %lld training and %lld test samples, %lld steps, solver %s",
@@ -361,6 +414,7 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
     end_epoch();
   }
   if (meta_ && model_->has_ode()) tell_draws();
+  exchange_average();  // for good: the model is what has been saved
   const MemoryStatistics memory = memory_statistics(default_device());
   progress_->line(formatted(
       "memory: %.0f MB in plans, %.0f MB besides at the peak; %lld device allocations in plans; "

@@ -19,6 +19,7 @@ struct Position {
   int64_t epoch = 0;    // epochs done
   int64_t batch = 0;    // batches done in the epoch that is under way
   double loss_sum = 0;  // over the samples of this epoch so far
+  double penalty_sum = 0;
   int64_t correct = 0;
   int64_t seen = 0;
   double seconds = 0;     // of training, evaluations not counted
@@ -48,12 +49,24 @@ class Trainer {
   const ode::Solver& solver() const { return solve_.solver; }
   const DataSets& data() const { return data_; }
   int64_t step() const { return at_.step; }  // optimiser steps done
+  // Of the test set after the last step, (size, classes) row after row; empty where no epoch ended.
+  const std::vector<double>& test_logits() const { return test_logits_; }
 
  private:
   // The logits of this step's pass, or of an attack on its batch: both meet the same draw.
   Tensor logits(const Tensor& x, nn::Pass& pass, const ode::BlockSettings& solve) const;
   void read_position(const Run& run);
+  // What a checkpoint holds: model, optimiser and, under "optimizer.trained.", the weights that are
+  // trained where the model's are their average.
+  std::vector<nn::NamedTensor> state() const;
   int64_t total_steps() const;
+  // Whether there are terms beside the loss.
+  bool penalized() const {
+    return solve_.regularize.walks() || solve_.regularize.kinetic > 0 ||
+           solve_.regularize.jacobian > 0;
+  }
+  // The average of the weights in the model's place, and back; nothing without --ema.
+  void exchange_average();
   bool train_epoch(const volatile std::sig_atomic_t& stop);
   void end_epoch();
   // Accuracy under attack of some training samples; columns for metrics.csv.
@@ -71,6 +84,7 @@ class Trainer {
   std::unique_ptr<models::Classifier> model_;
   std::unique_ptr<nn::Optimizer> optimizer_;
   std::unique_ptr<nn::Schedule> schedule_;
+  std::unique_ptr<nn::WeightAverage> average_;  // null without --ema
   SolveMeter meter_;
   ode::BlockSettings solve_;
   std::unique_ptr<ode::MetaSolver> meta_;  // of a regime; the draw of a step is a function of its
@@ -82,7 +96,9 @@ class Trainer {
   std::unique_ptr<Evaluator> evaluator_;
   std::unique_ptr<nn::Loader> loader_;
   std::unique_ptr<Progress> progress_;  // while it runs
+  int64_t keys_ = 0;                    // random keys of one training step
   Position at_;
+  std::vector<double> test_logits_;
   std::vector<std::string> warnings_;
   bool overfitted_ = false;     // after the last epoch
   double loading_ = 0;          // seconds spent waiting for batches since this program started

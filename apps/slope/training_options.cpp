@@ -5,6 +5,9 @@
 #include <charconv>
 #include <sstream>
 
+#include "core/word.h"
+#include "ode/number_text.h"
+
 namespace slope::program {
 namespace {
 
@@ -18,7 +21,33 @@ std::string toml_text(double value) {
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
+std::string toml_text(const std::vector<std::string>& values) {
+  std::string text;
+  for (const std::string& v : values) text += (text.empty() ? "" : ", ") + toml_text(v);
+  return "[" + text + "]";
+}
+
 }  // namespace
+
+std::vector<nn::ParameterGroup> parse_groups(const std::vector<std::string>& words) {
+  std::vector<nn::ParameterGroup> groups;
+  for (const std::string& text : words) {
+    Word word("group", text);
+    const auto take = [&](const char* option) {
+      const std::optional<std::string> given = word.take(option);
+      const std::optional<double> value = given ? ode::parse_number(*given) : std::nullopt;
+      if (given && (!value || *value < 0))
+        throw ValueError(
+            concat("group: ", option, " in ", text, " must be 0 or more, got ", *given, "."));
+      return value;
+    };
+    groups.push_back({.name = word.name(),
+                      .rate = take("rate").value_or(1),
+                      .weight_decay = take("weight-decay")});
+    word.expect_empty("rate, weight-decay");
+  }
+  return groups;
+}
 
 void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--data", v.data, "Data set; default: the model's own (slope info data)");
@@ -48,17 +77,33 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
               "Learning rate, the highest of the schedule; 0: the model's own, with another "
               "optimiser than its own 0.05 for sgd and 0.001 for the others",
               not_negative());
-  options.add("--optimizer", v.optimizer,
-              "sgd, adam, adamw or rmsprop; default: the model's own (slope info models)");
-  options.add("--momentum", v.momentum, "Momentum of sgd and rmsprop", from_0_to_1());
   options.add(
-      "--schedule", v.schedule,
-      "constant, cosine, one-cycle, triangular2,up=S[,base=B] or multi-step,at=A/B[,factor=F]");
+      "--optimizer", v.optimizer,
+      "sgd, nesterov, adam, adamw or rmsprop; default: the model's own (slope info models)");
+  options.add("--momentum", v.momentum, "Momentum of sgd, nesterov and rmsprop", from_0_to_1());
+  options.add("--schedule", v.schedule,
+              "constant, cosine, one-cycle, triangular,up=S[,base=B], triangular2 likewise, "
+              "step,every=S[,factor=F], multi-step,at=A/B[,factor=F] or "
+              "plateau[,patience=P][,factor=F]; all but those that rise anyway: warmup=S");
   options.add("--weight-decay", v.weight_decay, "L2 penalty (adamw: decoupled)", not_negative());
   options.add("--label-smoothing", v.label_smoothing, "Share of the target spread over all classes",
               from_0_to_1());
   options.add("--clip-norm", v.clip_norm, "Largest L2 norm of all gradients together; 0: no limit",
               not_negative());
+  options.add(
+      "--ema", v.ema,
+      "Evaluate, save and keep an exponential moving average of the weights with this decay, "
+      "as in 0.999; 0: the weights themselves",
+      from_0_to_1());
+  options
+      .add("--group", v.group,
+           "NAME[,rate=X][,weight-decay=X]: parameters with part of this name, or `vectors` "
+           "(biases, norms), learn at X times the rate, with a weight decay of their own; "
+           "repeatable")
+      ->allow_extra_args(false);
+  options.add("--regularize", v.regularize,
+              "Terms beside the loss, and their weights: kinetic=W,jacobian=W,end-time=B,error=W,"
+              "stiffness=W, any of them");
   options.add("--checkpoint-every", v.checkpoint_every,
               "Steps between checkpoints; 0: one per epoch", not_negative());
   options.add("--limit", v.limit, "Train on the first N samples; 0: all", not_negative());
@@ -101,6 +146,9 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("weight-decay", v.weight_decay);
   line("label-smoothing", v.label_smoothing);
   line("clip-norm", v.clip_norm);
+  line("ema", v.ema);
+  line("group", v.group);
+  line("regularize", v.regularize);
   line("checkpoint-every", v.checkpoint_every);
   line("limit", v.limit);
   line("validation", v.validation);

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "apps/slope/settings.h"
+#include "nn/optimizer.h"
 
 namespace slope::program {
 
@@ -26,17 +28,24 @@ struct TrainingOptions {
   std::string schedule = "constant";
   double weight_decay = 0;
   double label_smoothing = 0;
-  double clip_norm = 0;          // 0: no clipping
-  int64_t checkpoint_every = 0;  // steps between checkpoints; 0: once per epoch
-  int64_t limit = 0;             // first samples of the training set; 0: all
-  double validation = 0;         // share of the training set that is held out
-  std::string augment;           // of the training pictures; "": none
-  std::string train_attack;      // an attack on each batch before the model learns it; "": none
-  std::string train_noise;       // the same with noise
+  double clip_norm = 0;            // 0: no clipping
+  double ema = 0;                  // decay of the average of the weights; 0: none
+  std::vector<std::string> group;  // parse_groups
+  std::string regularize;          // ode::parse_regularization
+  int64_t checkpoint_every = 0;    // steps between checkpoints; 0: once per epoch
+  int64_t limit = 0;               // first samples of the training set; 0: all
+  double validation = 0;           // share of the training set that is held out
+  std::string augment;             // of the training pictures; "": none
+  std::string train_attack;        // an attack on each batch before the model learns it; "": none
+  std::string train_noise;         // the same with noise
 };
 
 // Registers them all; the same names are the keys of config.toml.
 void add_training_options(OptionList& options, TrainingOptions& values);
+
+// NAME[,rate=X][,weight-decay=X] each. ValueError: another option, numbers that are none or below
+// 0.
+std::vector<nn::ParameterGroup> parse_groups(const std::vector<std::string>& words);
 
 // The complete text of config.toml.
 std::string to_toml(const TrainingOptions& values, const Settings& settings);

@@ -1,4 +1,6 @@
 // A run that is stopped, at whatever moment and however rudely, goes on to the same bits.
+#include <sys/resource.h>
+
 #include <csignal>
 
 #include "nn/checkpoint.h"
@@ -101,6 +103,89 @@ TEST_CASE("resume: a run that is killed has a whole checkpoint and goes on to th
     run(here, kResume).json();
     check_same(here);
   }
+}
+
+// All that a run may carry from step to step. The average is what is saved, and evaluated.
+TEST_CASE("resume: average, plateau, groups and regularisers go on to the same bits") {
+  Folder here;
+  const auto with_epochs = [](const char* epochs, const char* out) {
+    return Arguments{"train",        "spheres-mlp",
+                     "--epochs",     epochs,
+                     "--out",        out,
+                     "--solver",     "bosh3:2",
+                     "--ema",        "0.99",
+                     "--schedule",   "plateau,patience=0,warmup=20",
+                     "--lr",         "0.3",
+                     "--optimizer",  "nesterov",
+                     "--group",      "vectors,weight-decay=0,rate=1/2",
+                     "--regularize", "kinetic=0.01,jacobian=0.01,end-time=0.1,error=1",
+                     "--json"};
+  };
+  const Json whole = run(here, with_epochs("6", "whole")).json();
+  run(here, with_epochs("3", "stopped")).json();
+  run(here, {"train", "--resume", "stopped", "--epochs", "6", "--json"}).json();
+  check_same(here);
+
+  const auto checkpoint = slope::nn::load_checkpoint(here / "whole/model.safetensors");
+  const auto average = checkpoint.find("linear.weight"),
+             trained = checkpoint.find("optimizer.trained.linear.weight");
+  REQUIRE(average.defined());
+  REQUIRE(trained.defined());
+  CHECK(average.values() != trained.values());
+  const Json eval = run(here, {"eval", "whole", "--json"}).json()["results"][0];
+  CHECK(eval["accuracy"] == whole["test_accuracy"]);
+
+  std::istringstream metrics(read(here / "whole/metrics.csv"));
+  std::string header, first;
+  std::getline(metrics, header);
+  std::getline(metrics, first);
+  CHECK(header.ends_with(",penalty"));
+  CHECK(std::stod(first.substr(first.rfind(',') + 1)) > 0);
+  const std::string config = read(here / "whole/config.toml");
+  CHECK(config.find("group = ['vectors,weight-decay=0,rate=1/2']") != std::string::npos);
+
+  const Json mistakes = Json::parse(read(here / "whole/mistakes.json"));
+  int64_t samples = 0, right = 0;
+  for (size_t i = 0; i < 2; ++i) {
+    right += mistakes["confusion"][i][i].get<int64_t>();
+    for (size_t j = 0; j < 2; ++j) samples += mistakes["confusion"][i][j].get<int64_t>();
+  }
+  CHECK(samples == 1000);
+  CHECK(static_cast<double>(right) / 1000 == whole["test_accuracy"]);
+  CHECK(read(here / "whole/report.html").find("\"confusion\":") != std::string::npos);
+
+  check_error(here, {"train", "spheres-mlp", "--group", "stem"}, 1, "no parameter is in stem");
+  check_error(here, {"train", "spheres-mlp", "--group", "bias,rate=-1"}, 1, "must be 0 or more");
+  check_error(here, {"train", "spheres-mlp", "--group", "bias,lr=1"}, 1, "rate, weight-decay");
+  check_error(here, {"train", "spheres-mlp", "--regularize", "energy=1"}, 1, "kinetic=W");
+  check_error(here, {"train", "cnn-mnist", "--regularize", "kinetic=1"}, 1, "has no ODE block");
+  check_error(here, {"train", "spheres-mlp", "--ema", "1"}, 1, "below 1");
+}
+
+// Files may not grow beyond a limit here, which a program sees as it sees a full disk.
+TEST_CASE("train: a disk that is full ends the run with one line; what was saved before stays") {
+  Folder here;
+  run(here, {"train", "spheres-mlp,width=256", "--epochs", "1", "--out", "a", "--json"}).json();
+  const std::string before = read(here / "a/model.safetensors");
+  const auto limited = [](rlim_t bytes) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  };
+  const auto old = std::signal(SIGXFSZ, SIG_IGN);  // the program inherits it, and gets an error
+  limited(4096);
+  Running running(here, {"train", "--resume", "a", "--epochs", "2", "--quiet"});
+  limited(RLIM_INFINITY);
+  std::signal(SIGXFSZ, old);
+  const Result r = running.wait();
+  INFO(r.error);
+  CHECK(r.status == 1);
+  CHECK(r.error.starts_with("error: "));
+  CHECK(std::count(r.error.begin(), r.error.end(), '\n') == 1);
+  CHECK(r.error.find(".safetensors") != std::string::npos);
+  CHECK(read(here / "a/model.safetensors") == before);
+  run(here, {"train", "--resume", "a", "--epochs", "2", "--json"}).json();
 }
 
 TEST_CASE("resume: a metrics file that lost its header, or its last line's end, is mended") {

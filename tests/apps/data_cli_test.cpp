@@ -167,6 +167,9 @@ TEST_CASE("train on a folder of pictures: augmented, validated, the same bits ho
   CHECK(weights(here / "repeated") == weights(here / "whole"));
   const Json eval = run(here, {"eval", "whole", "--json"}).json()["results"][0];
   CHECK(eval["examples"] == 8);
+  const Json picture =
+      run(here, {"predict", "whole", "p/test/light/1.png", "--json"}).json()["predictions"][0];
+  CHECK(picture["name"] == (picture["class"] == 0 ? "dark" : "light"));
 }
 
 TEST_CASE("folders of pictures and augmentations that do not fit") {

@@ -294,6 +294,7 @@ TEST_CASE("predict: the classes of pictures, the same as from the data set") {
     const auto best = std::max_element(found.begin(), found.end());
     CHECK(light[i]["class"] == best - found.begin());
     CHECK(light[i]["probability"] == *best);
+    CHECK(light[i]["name"] == std::to_string(best - found.begin()));  // imported: no other names
   }
   const Json dark = predictions({"dark0.png", "dark1.png", "--invert"});
   CHECK(dark[0]["probabilities"] == light[0]["probabilities"]);

@@ -30,14 +30,14 @@ TEST_CASE("optimizer: three steps of every optimiser are PyTorch's") {
     const double rate = attributes["lr"], momentum = attributes.value("momentum", 0.0);
     const OptimizerOptions options{.weight_decay = attributes["weight_decay"],
                                    .momentum = momentum > 0,
-                                   .nesterov = attributes.value("nesterov", false),
                                    .beta1 = attributes.value("beta1", 0.9),
                                    .beta2 = attributes.value("beta2", 0.999),
                                    .alpha = attributes.value("alpha", 0.99),
                                    .epsilon = attributes.value("eps", 1e-8)};
     const Tensor p = golden.find(name + "/in0").clone();
-    const auto optimizer = make_optimizer(op, {{"p", p}}, options);
-    CHECK(optimizer->name() == op);
+    const std::string word = attributes.value("nesterov", false) ? "nesterov" : op;
+    const auto optimizer = make_optimizer(word, {{"p", p}}, options);
+    CHECK(optimizer->name() == word);
     for (int64_t step = 1; step <= 3; ++step) {
       optimizer->step({golden.find(concat(name, "/in", step))},
                       optimizer->numbers(rate, momentum, step));
@@ -102,16 +102,55 @@ TEST_CASE("optimizer: state that is written back continues to the bit") {
   CHECK(run(true) == run(false));
 }
 
+// Each parameter as by an optimiser of its own with the group's numbers.
+TEST_CASE("optimizer: groups have their own rate and weight decay") {
+  const std::vector<std::pair<std::string, Shape>> shapes = {{"stem.conv1.weight", {2, 3}},
+                                                             {"stem.conv1.bias", {2}},
+                                                             {"head.norm.weight", {3}},
+                                                             {"head.conv1.weight", {3, 2}}};
+  for (const std::string name : {"sgd", "nesterov", "adam", "adamw", "rmsprop"}) {
+    CAPTURE(name);
+    std::vector<NamedTensor> grouped, alone;
+    for (const auto& [path, shape] : shapes) {
+      grouped.push_back({path, mixed(shape, Dtype::f64)});
+      alone.push_back({path, mixed(shape, Dtype::f64)});
+    }
+    const auto together = make_optimizer(
+        name, grouped,
+        {.weight_decay = 0.1,
+         .groups = {{.name = "vectors", .weight_decay = 0},
+                    {.name = "stem.conv1", .rate = 0.5},         // its bias is taken already
+                    {.name = "weight", .weight_decay = 0.3}}});  // the last one
+    const double rates[] = {0.5, 1, 1, 1}, decays[] = {0.1, 0, 0, 0.3};
+    std::vector<std::unique_ptr<Optimizer>> each;
+    for (size_t i = 0; i < 4; ++i)
+      each.push_back(make_optimizer(name, {alone[i]}, {.weight_decay = decays[i]}));
+    for (int64_t step = 1; step <= 3; ++step) {
+      Tensors gradients;
+      for (const auto& [path, shape] : shapes) gradients.push_back(mixed(shape, Dtype::f64, step));
+      together->step(gradients, together->numbers(0.25, 0.5, step));
+      for (size_t i = 0; i < 4; ++i)
+        each[i]->step({gradients[i]}, each[i]->numbers(0.25 * rates[i], 0.5, step));
+    }
+    for (size_t i = 0; i < 4; ++i) CHECK(grouped[i].tensor.values() == alone[i].tensor.values());
+  }
+}
+
 TEST_CASE("optimizer: what cannot be") {
   const Tensor p = zeros({2});
   CHECK(message_of<ValueError>([&] {
           make_optimizer("sdg", {{"p", p}});
-        }) == "optimizer: \"sdg\" is not one of sgd, adam, adamw, rmsprop.");
+        }) == "optimizer: \"sdg\" is not one of sgd, nesterov, adam, adamw, rmsprop.");
   CHECK(message_of<ValueError>([&] { make_optimizer("sgd", {}); }) ==
         "sgd: the model has no parameters.");
   CHECK(message_of<ValueError>([&] {
-          make_optimizer("sgd", {{"p", p}}, {.momentum = false, .nesterov = true});
-        }) == "sgd: nesterov needs momentum. Set momentum, or leave nesterov out.");
+          make_optimizer("nesterov", {{"p", p}}, {.momentum = false});
+        }) == "nesterov: needs a momentum. Set one, or take sgd.");
+  CHECK(message_of<ValueError>([&] {
+          make_optimizer("sgd", {{"conv10.weight", p}}, {.groups = {{.name = "conv1"}}});
+        }) ==
+        "group: no parameter is in conv1. Say vectors, or parts of a name such as "
+        "conv10.weight.");
   const auto sgd = make_optimizer("sgd", {{"p", p}});
   CHECK(message_of<ValueError>([&] {
           sgd->step({p, p}, sgd->numbers(1, 0, 1));

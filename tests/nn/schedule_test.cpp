@@ -82,23 +82,81 @@ TEST_CASE("schedule: multi-step") {
   check_at(*slow, 7, 10, 0.05, 0.9);
 }
 
+TEST_CASE("schedule: triangular keeps its height, triangular2 not") {
+  const auto s = make_schedule("triangular,up=10,base=0.1", 0.5, 0.9);
+  for (int64_t cycle : {0, 20, 60}) {
+    check_at(*s, cycle, 80, 0.1, 0.9);
+    check_at(*s, cycle + 5, 80, 0.3, 0.85);
+    check_at(*s, cycle + 10, 80, 0.5, 0.8);
+    check_at(*s, cycle + 15, 80, 0.3, 0.85);
+  }
+}
+
+TEST_CASE("schedule: step") {
+  const auto s = make_schedule("step,every=30,factor=0.5", 0.8, 0.9);
+  check_at(*s, 29, 100, 0.8, 0.9);
+  check_at(*s, 30, 100, 0.4, 0.9);
+  check_at(*s, 90, 100, 0.1, 0.9);
+}
+
+TEST_CASE("schedule: plateau waits, then lowers the rate, and goes on from its state") {
+  const auto s = make_schedule("plateau,patience=1,factor=0.5", 0.4, 0.9);
+  const auto rate_after = [](Schedule& schedule, double loss) {
+    schedule.observe(loss);
+    return schedule.at(0, 10).rate;
+  };
+  CHECK(rate_after(*s, 2) == 0.4);
+  CHECK(rate_after(*s, 1.99999) == 0.4);  // not enough less to count: one epoch without progress
+  CHECK(rate_after(*s, 1) == 0.4);        // progress
+  CHECK(rate_after(*s, 1) == 0.4);
+  const auto resumed = make_schedule("plateau,patience=1,factor=0.5", 0.4, 0.9);
+  resumed->restore(s->state());
+  CHECK(rate_after(*s, NAN) == 0.2);  // the second epoch in turn
+  CHECK(rate_after(*resumed, 3) == 0.2);
+  CHECK(rate_after(*s, 1) == 0.2);  // it waits again
+  CHECK(rate_after(*s, 1) == 0.1);
+  CHECK(make_schedule("cosine", 0.4, 0.9)->state().empty());
+}
+
+TEST_CASE("schedule: a rise before any of them") {
+  const auto s = make_schedule("cosine,warmup=4", 0.4, 0.9);
+  for (int64_t i = 0; i < 4; ++i)
+    check_at(*s, i, 104, 0.1 * static_cast<double>(i + 1), 0.9, 1e-15);
+  const auto after = make_schedule("cosine", 0.4, 0.9);
+  for (int64_t i : {0, 50, 99}) check_at(*s, i + 4, 104, after->at(i, 100).rate, 0.9);
+  CHECK(make_schedule("step,every=2,warmup=9", 1, 0.9)->at(2, 3).rate == doctest::Approx(3.0 / 9));
+  const auto plateau = make_schedule("plateau,patience=0,warmup=2", 1, 0.9);
+  plateau->observe(1);
+  plateau->observe(1);
+  CHECK(plateau->at(5, 9).rate == doctest::Approx(0.1));
+  CHECK(plateau->state().size() == 3);
+}
+
 TEST_CASE("schedule: words that mean nothing") {
   const auto refusal = [](const std::string& word) {
     return message_of<ValueError>([&] { make_schedule(word, 0.1, 0.9); });
   };
   CHECK(refusal("linear") ==
-        "schedule: \"linear\" is not one of constant, cosine, one-cycle, triangular2, multi-step.");
+        "schedule: \"linear\" is not one of constant, cosine, one-cycle, triangular, triangular2, "
+        "step, multi-step, plateau.");
   CHECK(refusal("") ==
-        "schedule: \"\" is not one of constant, cosine, one-cycle, triangular2, multi-step.");
+        "schedule: \"\" is not one of constant, cosine, one-cycle, triangular, triangular2, step, "
+        "multi-step, plateau.");
   CHECK(refusal("triangular2") == "schedule: triangular2 needs up=...");
-  CHECK(refusal("triangular2,up=0") == "schedule: up must be at least 1, got 0.");
+  CHECK(refusal("triangular2,up=0") == "schedule: up must be a whole number from 1 on, got 0.");
   CHECK(refusal("triangular2,up=ten") ==
         "schedule: \"ten\" in triangular2,up=ten is not a number.");
   CHECK(refusal("triangular2,up=5x") == "schedule: \"5x\" in triangular2,up=5x is not a number.");
   CHECK(refusal("triangular2,up=inf") ==
         "schedule: \"inf\" in triangular2,up=inf is not a number.");
+  CHECK(refusal("step") == "schedule: step needs every=...");
+  CHECK(refusal("step,every=1.5") == "schedule: every must be a whole number from 1 on, got 1.5.");
+  CHECK(refusal("plateau,factor=0") == "schedule: factor must be positive, got 0.");
+  CHECK(refusal("plateau,warmup=-1") ==
+        "schedule: warmup must be a whole number from 0 on, got -1.");
+  CHECK(refusal("one-cycle,warmup=5") == "schedule: one-cycle has no option warmup; it has none.");
   CHECK(refusal("multi-step") == "schedule: multi-step needs at=...");
   CHECK(refusal("multi-step,at=0.5/") == "schedule: \"\" in multi-step,at=0.5/ is not a number.");
-  CHECK(refusal("cosine,base=1") == "schedule: cosine has no option base; it has none.");
+  CHECK(refusal("cosine,base=1") == "schedule: cosine has no option base; it has warmup.");
   CHECK(refusal("cosine,base") == "schedule: \"base\" in cosine,base is not name=value.");
 }

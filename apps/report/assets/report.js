@@ -45,6 +45,7 @@
     lineChart("Loss", "epoch", "cross-entropy", [{ label: "train", points: column("train_loss") }, { label: "test", points: column("test_loss") }, ...heldOut("loss")]);
     lineChart("Accuracy", "epoch", "accuracy", [{ label: "train", points: column("train_accuracy") }, { label: "test", points: column("test_accuracy") }, ...heldOut("accuracy")], { y: asPercent });
     if (m[0].pgd_accuracy !== undefined) lineChart("Training samples under attack", "epoch", "accuracy", [{ label: "the training's attack", points: column("attack_accuracy") }, { label: "PGD, 10 steps", points: column("pgd_accuracy") }], { y: { beginAtZero: true, ...asPercent } });
+    if (m[0].penalty !== undefined) lineChart("Regularisers", "epoch", "sum of the terms in their weights", [{ label: "penalty", points: column("penalty") }], { y: { beginAtZero: true } });
     // What never changes is a figure, not a curve.
     const rate = column("learning_rate"), forward = column("nfe_forward"), backward = column("nfe_backward");
     if (m.length > 2 && !constant(rate)) lineChart("Learning rate", "epoch", "learning rate", [{ label: "rate", points: rate }]);
@@ -116,31 +117,53 @@
   table("Attacks", ["attack", "solver", "attack solver", "gradient", "clean", "attacked", "of"],
     attacks.map((r) => [r.attack + other(r), r.solver, r.attack_solver, r.gradient, percent(r.clean_accuracy), percent(r.accuracy), r.examples]), 4);
 
+  // values: (h, w, channels), from 0 to 1.
+  function picture([h, w, channels], values, caption) {
+    const canvas = element("canvas", { width: w, height: h });
+    const context = canvas.getContext("2d"), image = context.createImageData(w, h);
+    for (let i = 0; i < h * w; ++i) {
+      for (let c = 0; c < 3; ++c) image.data[4 * i + c] = 255 * Math.min(1, Math.max(0, values[i * channels + (channels === 3 ? c : 0)]));
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+    return element("figure", {}, canvas, element("figcaption", { textContent: caption }));
+  }
+  const pictures = (title, ...content) => document.getElementById("pictures").append(
+    element("div", { className: "card" }, element("h2", { textContent: title }), ...content));
+
+  // ---- mistakes: what is taken for what, and the pictures it is most wrongly sure of ----
+  if (data.mistakes) {
+    const { classes, confusion, shape, wrong } = data.mistakes;
+    const most = Math.max(1, ...confusion.flatMap((row, i) => row.filter((_, j) => j !== i)));
+    const cell = (n, i, j) => element("td", { textContent: n || "", className: i === j ? "right" : "",
+      title: `${n} of class ${classes[i]} decided ${classes[j]}`,
+      style: i === j || !n ? "" : `background: rgba(224, 122, 47, ${0.15 + 0.75 * n / most})` });
+    pictures("What is taken for what", element("div", { className: "scroll" }, element("table", { className: "confusion" },
+      element("thead", {}, element("tr", {}, element("th", { textContent: "class \\ decided" }), ...classes.map((c) => element("th", { textContent: c })), element("th", { textContent: "right" }))),
+      element("tbody", {}, ...confusion.map((row, i) => {
+        const all = row.reduce((a, b) => a + b, 0);
+        return element("tr", {}, element("th", { textContent: classes[i] }), ...row.map((n, j) => cell(n, i, j)),
+          element("td", { textContent: all ? percent(row[i] / all) : "" }));
+      })))), element("p", { className: "caption", textContent: "Test samples: a row for each class, a column for each decision. Off the diagonal, in colour, are the mistakes." }));
+    if (wrong.length) {
+      pictures("Most wrong", element("div", { className: "wrong" }, ...wrong.map((one) =>
+        picture(shape, one.pixels.map((v) => v / 255), `${classes[one.label]}, decided ${classes[one.decided]}, ${(100 * one.probability).toFixed(1)} %`))),
+        element("p", { className: "caption", textContent: "Test pictures with a wrong decision, those it was surest of first: the class, the decision, and how sure it was." }));
+    }
+  }
+
   // ---- pictures: clean, perturbation, attacked ----
   const p = data.pictures;
   if (p) {
-    const [h, w, channels] = p.shape;
-    const picture = (values, caption) => {
-      const canvas = element("canvas", { width: w, height: h });
-      const context = canvas.getContext("2d");
-      const image = context.createImageData(w, h);
-      for (let i = 0; i < h * w; ++i) {
-        for (let c = 0; c < 3; ++c) image.data[4 * i + c] = 255 * Math.min(1, Math.max(0, values[i * channels + (channels === 3 ? c : 0)]));
-        image.data[4 * i + 3] = 255;
-      }
-      context.putImageData(image, 0, 0);
-      return element("figure", {}, canvas, element("figcaption", { textContent: caption }));
-    };
     const strip = element("div", { className: "strip" });
     for (const one of p.pictures) {
       const change = one.attacked.map((v, i) => v - one.clean[i]);
       // The change is drawn around grey, its largest value as black or white.
       const largest = Math.max(...change.map(Math.abs), 1e-12);
-      strip.append(element("div", { className: "triple" }, picture(one.clean, "label " + one.label),
-        picture(change.map((v) => 0.5 + 0.5 * v / largest), "change"), picture(one.attacked, "attacked")));
+      strip.append(element("div", { className: "triple" }, picture(p.shape, one.clean, "label " + one.label),
+        picture(p.shape, change.map((v) => 0.5 + 0.5 * v / largest), "change"), picture(p.shape, one.attacked, "attacked")));
     }
-    document.getElementById("pictures").append(element("div", { className: "card" },
-      element("h2", { textContent: "Clean and attacked: " + p.attack }), strip));
+    pictures("Clean and attacked: " + p.attack, strip);
   }
 
   // ---- points in the plane: what is decided where, and how points move ----

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Kills a training COUNT times (default 100) with SIGKILL at random moments, goes on with it each time,
+# and compares the weights it ends with, bit for bit, with those of a run that was left alone.
+#   scripts/kill-training.sh [COUNT] [SEED]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+count=${1:-100} RANDOM=${2:-1}
+slope=$PWD/build/slope
+[[ -x $slope ]] || { echo "kill-training: build/slope is missing: cmake --build --preset release" >&2; exit 1; }
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+
+# Checkpoints in the middle of epochs (16 steps each), and all that a run carries from step to step.
+train=(train spheres-mlp --iterations "$((count * 300))" --checkpoint-every 7 --optimizer adam --lr 0.01
+  --solver rk4:2 --schedule cosine,warmup=100 --ema 0.99 --seed 5 --quiet)
+
+start=$EPOCHREALTIME
+"$slope" "${train[@]}" --out whole >/dev/null
+# Microseconds; the moments of the kills lie between 0 and 1.4 times what a part would take.
+took=$((${EPOCHREALTIME/./} - ${start/./}))
+longest=$((took * 14 / (10 * count)))
+echo "left alone: $((count * 300)) steps in $((took / 1000)) ms; now $count kills, each after 0 to $((longest / 1000)) ms"
+
+killed=0 before_first=0
+while ((killed < count)); do
+  if [[ -f stopped/model.safetensors ]]; then
+    "$slope" train --resume stopped --quiet >/dev/null 2>err &
+  else
+    "$slope" "${train[@]}" --out stopped --force >/dev/null 2>err &
+    before_first=$((before_first + 1))
+  fi
+  process=$!
+  moment=$(((RANDOM * 32768 + RANDOM) % longest))
+  sleep "$(printf '%d.%06d' $((moment / 1000000)) $((moment % 1000000)))"
+  if ! kill -KILL "$process" 2>/dev/null; then
+    wait "$process" || { cat err >&2; echo "kill-training: a run failed by itself" >&2; exit 1; }
+    echo "the run ended after $killed kills"
+    break
+  fi
+  wait "$process" 2>/dev/null || true
+  killed=$((killed + 1))
+done
+"$slope" train --resume stopped --quiet >/dev/null
+for run in whole stopped; do "$slope" export "$run" --layout slope --out "$run.safetensors" --quiet >/dev/null; done
+if ! cmp whole.safetensors stopped.safetensors; then
+  echo "kill-training: the weights differ" >&2
+  exit 1
+fi
+echo "$killed kills ($before_first starts before the first checkpoint): the same weights, bit for bit"
