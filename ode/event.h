@@ -45,8 +45,9 @@ struct EventOptions {
 };
 
 struct EventSolution {
-  // As of a solve; `times` and `ys` are those before the solve ended. t, y: where it ended; after a
-  // jump at the last moment: before it.
+  // As of a solve; its statistics count the search, not the second solve that a gradient makes
+  // along its steps, nor the way back. `times` and `ys` are those before the solve ended. t, y:
+  // where it ended; after a jump at the last moment: before it.
   Solution solution;
   std::vector<EventHit> hits = {};  // in their order
   bool ended = false;               // by an event, the last of the hits

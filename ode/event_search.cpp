@@ -11,6 +11,7 @@
 #include "ode/methods.h"
 #include "ode/number_text.h"
 #include "ode/root.h"
+#include "ode/stiffness.h"
 
 namespace slope::ode {
 namespace {
@@ -55,6 +56,7 @@ class Search {
   int side_after(size_t event, double t, const Tensor& y) const;
   Stepping stepping_from(double t) const;
   bool repeated_at_once() const;
+  std::string out_of_steps(const Solution& s) const;
   Solution solve_piece(double t, const Tensor& y, Piece& piece);
 
   bool look(double t, const Tensor& y, double t1, const Tensor& y1, Piece& piece);
@@ -247,6 +249,19 @@ FoundHit Search::locate(const Suspect& s, const Interpolant& inside, double t, c
   return hit;
 }
 
+// In numbers of the whole solve: s is the piece that had what was left of the budget.
+std::string Search::out_of_steps(const Solution& s) const {
+  const auto& how = std::get<Adaptive>(solver_.stepping);
+  const Statistics& all = *result_.found.solution.statistics;
+  const auto steps = static_cast<double>(std::max<int64_t>(all.accepted, 1));
+  return concat("solve: the budget of ", how.max_steps, " steps ended at t = ", rounded_text(s.t),
+                " (from ", number_text(times_.front()), " to ", number_text(times_.back()), "; ",
+                all.accepted, " accepted, ", all.rejected, " rejected, ", result_.found.hits.size(),
+                " events). ",
+                advice_when_out_of_steps(solver_.method, how, field_, s.t, s.y,
+                                         std::abs(s.t - times_.front()) / steps));
+}
+
 // Has the last event happened before, at a time that cannot be told from this one? The side of zero
 // to which it leads is a matter of rounding by then.
 bool Search::repeated_at_once() const {
@@ -294,6 +309,7 @@ EventSearch Search::run(const Tensor& y0) {
     }
     all.status = s.status;
     all.message = s.message;
+    if (s.status == Status::step_limit) all.message = out_of_steps(s);
     all.next_step = s.next_step;
     for (const FoundHit& hit : piece.hits) {
       found.hits.push_back(

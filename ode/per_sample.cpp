@@ -13,6 +13,7 @@
 #include "ode/finite.h"
 #include "ode/initial_step.h"
 #include "ode/jumps.h"
+#include "ode/number_text.h"
 #include "ode/per_sample_rows.h"
 #include "ode/step_control.h"
 #include "ode/stiffness.h"
@@ -43,7 +44,8 @@ class Batch {
   std::vector<double> now();
   bool replaying() const { return options_.plans && !tape_listens(); }
   Tensor kept(const Tensor& x) const { return replaying() ? x.clone() : x; }
-  Tensors compute(const char* what, const StepFunction& f, const Tensors& inputs, int64_t cost);
+  Tensors compute(const std::string& key, const StepFunction& f, const Tensors& inputs,
+                  int64_t cost);
   Tensor slope(const std::vector<double>& ts, const Tensor& y);
 
   void choose_first_steps();
@@ -108,7 +110,8 @@ Batch::Batch(const Field& field, const Tensor& y0, const std::vector<std::vector
     if (s.slope.defined()) out.push_back(s.slope);
     return out;
   };
-  attempt_key_ = concat("attempt of rows ", solver.method->key(), norm_.rtol, " ", norm_.atol);
+  attempt_key_ = concat("attempt of rows ", solver.method->key(), number_text(norm_.rtol), " ",
+                        number_text(norm_.atol));
 }
 
 std::vector<double> Batch::now() {
@@ -117,10 +120,10 @@ std::vector<double> Batch::now() {
   return ts;
 }
 
-Tensors Batch::compute(const char* what, const StepFunction& f, const Tensors& inputs,
+Tensors Batch::compute(const std::string& key, const StepFunction& f, const Tensors& inputs,
                        int64_t cost) {
   result_.rows_evaluated += cost * static_cast<int64_t>(rows());
-  if (replaying()) return options_.plans->run(what, f, inputs, field_.context);
+  if (replaying()) return options_.plans->run(key, f, inputs, field_.context);
   return f(inputs, field_.context);
 }
 
@@ -173,7 +176,7 @@ void Batch::attempt() {
   }
   const int64_t cost = solver_.method->step_evaluations(1, true, true);
   const Tensor clock = row_clock(tableau_, field_.jumps, made.from, made.to, y_);
-  const Tensors stepped = compute(attempt_key_.c_str(), attempt_, {clock, y_, k_}, cost);
+  const Tensors stepped = compute(attempt_key_, attempt_, {clock, y_, k_}, cost);
   const std::vector<double> errors = stepped[1].values();  // the one wait of an attempt
   ++result_.attempts;
 

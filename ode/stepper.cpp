@@ -7,6 +7,7 @@
 #include "core/ops/reduce.h"
 #include "core/plan.h"
 #include "ode/jumps.h"
+#include "ode/number_text.h"
 
 namespace slope::ode {
 namespace {
@@ -114,7 +115,8 @@ Stepper::Stepper(const Method& method, const Field& field, const Tensor& y,
   if (options.plans) {
     advance_key_ = concat("advance ", method->key());
     attempt_key_ = concat("attempt ", method->key());
-    if (tolerance) attempt_key_ += concat(tolerance->rtol, " ", tolerance->atol);
+    if (tolerance)
+      attempt_key_ += concat(number_text(tolerance->rtol), " ", number_text(tolerance->atol));
     for (int64_t end : options.error_parts) attempt_key_ += concat(" ", end);
   }
 }

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "autograd/tape.h"
+#include "core/ops.h"
 #include "ode/adams.h"
 #include "ode/gradient.h"
 #include "ode/methods.h"
@@ -153,4 +154,22 @@ TEST_CASE("variable adams: words, and trouble is a status") {
   const Solution blown = solve(explodes, row({1}), {0, 2}, parse_solver("adams@1e-6"));
   CHECK(blown.status != Status::success);
   CHECK(std::abs(blown.t - 1) < 1e-2);
+}
+
+TEST_CASE("adams: no step is more than twice as long as the one before") {
+  // Easier and easier, so that every controller would take longer steps at once.
+  const Field f{.evaluate = [](const Tensor& t, const Tensor& y, const Tensors&) {
+    return neg(y) * 50.0 * exp(-4.0 * t);
+  }};
+  for (const char* word : {"adams@1e-4", "adams@1e-8"}) {
+    CAPTURE(word);
+    const std::vector<double> grid =
+        solve(f, row({1}), {0, 20}, parse_solver(word)).or_throw().grid;
+    REQUIRE(grid.size() > 5);
+    double largest = 0;
+    for (size_t n = 2; n < grid.size(); ++n)
+      largest = std::max(largest, (grid[n] - grid[n - 1]) / (grid[n - 1] - grid[n - 2]));
+    CHECK(largest <= 2 * (1 + 1e-9));
+    CHECK(largest > 1.5);
+  }
 }

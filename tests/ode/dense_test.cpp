@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "autograd/functions.h"
+#include "core/ops.h"
 #include "ode/methods.h"
 #include "ode/solver_word.h"
 #include "tests/ode/problems.h"
@@ -92,6 +93,22 @@ TEST_CASE("dense (D1): the end slopes of every method are the field's, also wher
       CHECK(dense.slope(t).item() == doctest::Approx(slope).epsilon(1e-12));
       CHECK(dense.slope(std::nextafter(t - 1e-12, 0)).item() ==
             doctest::Approx(slope).epsilon(1e-9));
+    }
+  }
+}
+
+TEST_CASE("dense: each step sees its own side of a jump") {
+  // y' = 1 before t = 1 and 5 from there on.
+  const Field f{
+      .evaluate = [](const Tensor& t, const Tensor& y,
+                     const Tensors&) { return select(t < 1.0, ones_like(y), full_like(y, 5)); },
+      .jumps = {1}};
+  for (const char* word : {"rk4:3", "dopri5:3", "tsit5:2", "dopri8:2", "implicit-midpoint:3"}) {
+    CAPTURE(word);
+    const DenseSolution dense = solve_dense(f, row({0}), {0, 2}, parse_solver(word));
+    for (double t : {0.3, 0.9, 0.99, 1.0, 1.01, 1.5, 1.99}) {
+      CAPTURE(t);
+      CHECK(dense.at(t).item() == doctest::Approx(t <= 1 ? t : 1 + 5 * (t - 1)).epsilon(1e-10));
     }
   }
 }

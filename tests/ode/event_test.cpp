@@ -325,6 +325,17 @@ TEST_CASE("events: a condition that is NaN ends the solve, with the reason") {
   CHECK(s.hits.empty());
 }
 
+TEST_CASE("events: a budget of steps is that of the whole solve, in words too") {
+  Solver solver = parse_solver("dopri5@1e-6");
+  std::get<Adaptive>(solver.stepping).max_steps = 12;
+  const EventSolution s =
+      solve_events(falling(kGravityTensor), row({1, 0}), {0, 5}, solver, {bounce(0, 0.9)});
+  CHECK(s.solution.status == Status::step_limit);
+  CHECK(s.solution.message.find("the budget of 12 steps ended at t = ") != std::string::npos);
+  CHECK(s.solution.message.find("(from 0 to 5; 1") != std::string::npos);
+  CHECK(s.hits.size() > 0);
+}
+
 // A ball that keeps half of its speed comes to rest at t = 3 sqrt(2 h / g): it must not fall
 // through the floor then.
 TEST_CASE("events: without end, in a finite time") {

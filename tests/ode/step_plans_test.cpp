@@ -5,6 +5,7 @@
 
 #include "core/storage.h"
 #include "ode/methods.h"
+#include "ode/per_sample.h"
 #include "ode/solve.h"
 #include "ode/solver_word.h"
 #include "tests/ode/problems.h"
@@ -137,4 +138,19 @@ TEST_CASE("plans: two fields of one program keep plans of their own") {
   CHECK(value(parse_solver("rk4:4"), &plans) == value(parse_solver("rk4:4"), nullptr));
   CHECK(value(odd, &plans) == value(odd, nullptr));
   CHECK(value(odd, nullptr) != value(parse_solver("rk4:4"), nullptr));
+}
+
+TEST_CASE("plans: tolerances that differ in the seventh digit have steps of their own") {
+  const Problem p = kepler_problem();
+  StepPlans plans;
+  for (const char* word : {"dopri5@1e-6", "dopri5@1.0000001e-6", "dopri5@1e-6,1.0000001e-6"}) {
+    CAPTURE(word);
+    const Solver solver = parse_solver(word);
+    CHECK(solve(p.field, p.y0, {0, 3}, solver, {.plans = &plans}).grid ==
+          solve(p.field, p.y0, {0, 3}, solver).grid);
+    const auto rows = [&](StepPlans* with) {
+      return solve_per_sample(p.field, p.y0, {{0, 3}}, solver, {.plans = with}).grids[0];
+    };
+    CHECK(rows(&plans) == rows(nullptr));
+  }
 }
