@@ -21,8 +21,13 @@ Tensor slope_weights(const Tensor& y, const ImplicitOptions& options) {
   if (options.rtol > 0 || options.atol > 0) return 1.0 / (options.rtol * size + options.atol);
   Axes within;
   for (int axis = y.rank() > 1 ? 1 : 0; axis < y.rank(); ++axis) within.push_back(axis);
-  const Tensor rms = sqrt(mean(square(y), within, true));
-  return 1.0 / (size + select(rms > 0, rms, ones_like(rms)));
+  // In units of the largest value, as its square may be beyond the numbers that the dtype has. What
+  // is hardly more than zero counts as zero: so that the weights are numbers too.
+  const Tensor largest = max(size, within, true);
+  const Tensor counts = largest > (y.dtype() == Dtype::f64 ? 1e-300 : 1e-36);
+  const Tensor unit = select(counts, largest, ones_like(largest));
+  const Tensor rms = unit * sqrt(mean(square(y / unit), within, true));
+  return 1.0 / (size + select(counts, rms, ones_like(rms)));
 }
 
 // The stages of one step.

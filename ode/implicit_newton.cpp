@@ -257,11 +257,26 @@ bool solved_together(const LinearMap& a, const Tensor& b, const std::vector<doub
   return true;
 }
 
+// For each row the power of two that brings its largest value near one: b (rows, n) -> (rows, 1).
+// Cotangents may have any size, those of a stiff problem become ever smaller on the way back, and
+// sums of squares must not underflow.
+Tensor to_unit_size(const Tensor& b) {
+  const MuteTapes quiet;
+  const int most = b.dtype() == Dtype::f64 ? 1000 : 120;
+  std::vector<double> scales;
+  for (double largest : max(abs(b), {1}, true).values()) {
+    const bool usual = std::isfinite(largest) && largest > 0;
+    scales.push_back(usual ? std::ldexp(1, std::clamp(-std::ilogb(largest), -most, most)) : 1);
+  }
+  return tensor(scales, {b.dim(0), 1}, b.dtype(), b.device());
+}
+
 // w = c + w^T g'.
 Tensors adjoint_solution(Linearized& at, const Tensors& x, const Tensors& c, NewtonReport& report) {
   for (Samples samples : {report.samples, Samples::coupled}) {
     const Packing packing(x, samples == Samples::apart ? samples : Samples::coupled);
-    const Tensor b = packing.pack(c);
+    const Tensor unscaled = packing.pack(c), scale = to_unit_size(unscaled);
+    const Tensor b = unscaled * scale;
     const std::vector<double> sizes = row_sizes(b).values();
     std::vector<double> goals;
     for (double size : sizes) goals.push_back((b.dtype() == Dtype::f64 ? 1e-14 : 1e-6) * size);
@@ -270,7 +285,7 @@ Tensors adjoint_solution(Linearized& at, const Tensors& x, const Tensors& c, New
       return w - packing.pack(at.vector_jacobian(packing.unpack(w)));
     };
     const KrylovResult found = gmres(a, b, sizes, goals);
-    if (solved_together(a, b, sizes, goals, found)) return packing.unpack(found.x);
+    if (solved_together(a, b, sizes, goals, found)) return packing.unpack(found.x / scale);
   }
   throw SolveError(
       "gradient: the linear system of an implicit step's gradient was not solved in 200 products. "
@@ -280,7 +295,7 @@ Tensors adjoint_solution(Linearized& at, const Tensors& x, const Tensors& c, New
 Tensors rule(const std::string& name, const FixedPointMap& g, const CustomVjp& v,
              const std::shared_ptr<NewtonReport>& report, const std::string& where) {
   const Tensors& x = v.outputs;
-  const Tensors c = zeros_for_undefined(v.cotangents, x);
+  Tensors c = zeros_for_undefined(v.cotangents, x);
   if (!v.differentiable) {
     Linearized at(g, x, v.inputs, v.wanted);
     ++report->backward;
@@ -298,6 +313,8 @@ Tensors rule(const std::string& name, const FixedPointMap& g, const CustomVjp& v
     for (size_t i = 0; i < parts; ++i) next.push_back(all[all.size() - parts + i] + at_x[i]);
     return next;
   };
+  const Tensor scale = to_unit_size(Packing(x, Samples::coupled).pack(c)).reshape({});
+  for (Tensor& part : c) part = part * scale;
   Tensors all = x;
   all.insert(all.end(), v.inputs.begin(), v.inputs.end());
   all.insert(all.end(), c.begin(), c.end());
@@ -306,7 +323,8 @@ Tensors rule(const std::string& name, const FixedPointMap& g, const CustomVjp& v
   const double eps = x[0].dtype() == Dtype::f64 ? 2.3e-16 : 1.2e-7;
   const NewtonOptions linear{
       .tolerances = {16 * eps * size}, .rounding = 1e4 * eps * size, .where = where};
-  const Tensors w = fixed_point(name + " adjoint", adjoint, c, all, linear, report);
+  Tensors w = fixed_point(name + " adjoint", adjoint, c, all, linear, report);
+  for (Tensor& part : w) part = part / scale;
 
   Tensors asked;
   std::vector<size_t> places;

@@ -4,9 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <optional>
 
 #include "autograd/functions.h"
 #include "autograd/gradcheck.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "ode/implicit_jacobian.h"
 
@@ -181,6 +183,37 @@ TEST_CASE("newton: gradients by the implicit function theorem, and gradients of 
   CHECK(report->backward > 0);
   // Nothing flows in: nothing flows out.
   CHECK(tape.gradient(sum(x * 0.0), {p})[0].item() == 0);
+}
+
+TEST_CASE("newton: a cotangent of any size has its gradient to the bit") {
+  const Tensor w = 0.4 * wave({3, 3}, 1.0), b = wave({2, 3}, 2.0);
+  const auto gradients = [&](double first, double second, bool twice) {
+    const Tensor c = tensor({first, second}, {2, 1}, Dtype::f64) * wave({2, 3}, 0.3);
+    Tape outer({b});
+    Tensors d;
+    std::optional<MuteTapes> once;
+    if (!twice) once.emplace();
+    {
+      Tape tape({b});
+      const Tensor x = fixed_point("x", layer, {zeros_like(b)}, {w, b}, tight(), fresh())[0];
+      d = tape.gradient(sum(x * c), {b});
+    }
+    once.reset();
+    if (twice) d.push_back(outer.gradient(sum(d[0]), {b})[0]);
+    return d;
+  };
+  const double huge = std::ldexp(1, 900), small = std::ldexp(1, -110), tiny = std::ldexp(1, -900);
+  for (bool twice : {false, true}) {
+    const Tensors ones = gradients(1, 1, twice);
+    for (double size : {huge, small, tiny}) {
+      const Tensors d = gradients(size, size, twice);
+      for (size_t i = 0; i < d.size(); ++i) CHECK((d[i] / size).values() == ones[i].values());
+    }
+  }
+  // Samples of different sizes: each has its own scale.
+  const Tensor one = gradients(1, 1, false)[0], mixed = gradients(1, tiny, false)[0];
+  CHECK(slice(mixed, 0, 0, 1).values() == slice(one, 0, 0, 1).values());
+  CHECK((slice(mixed, 0, 1, 2) / tiny).values() == slice(one, 0, 1, 2).values());
 }
 
 TEST_CASE("newton: one parameter in two places") {

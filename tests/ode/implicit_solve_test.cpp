@@ -4,8 +4,10 @@
 
 #include <cmath>
 
+#include "autograd/tape.h"
 #include "core/ops.h"
 #include "core/plan.h"
+#include "ode/gradient.h"
 #include "ode/methods.h"
 #include "ode/per_sample.h"
 #include "ode/solve.h"
@@ -159,6 +161,48 @@ TEST_CASE("implicit: in float32, backwards in time, and with several output time
   const Solution there = solve(p.field, p.y0, {0, 2}, parse_solver("gauss6:20")).or_throw();
   const Solution back = solve(p.field, there.y, {2, 0}, parse_solver("gauss6:20")).or_throw();
   CHECK(largest_difference(back.y, p.y0.values()) < 1e-12);  // Gauss' methods are symmetric
+}
+
+TEST_CASE("implicit: states of any size, in both precisions") {
+  const Field f{
+      .evaluate = [](const Tensor&, const Tensor& y, const Tensors&) { return -2.0 * y; }};
+  for (const char* word : {"implicit-euler:10", "gauss4:5", "kvaerno3:10"}) {
+    CAPTURE(word);
+    for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+      const auto end = [&](double size) {
+        const Tensor y0 = tensor({size, -0.3 * size, 0}, {1, 3}, dtype);
+        return (solve(f, y0, {0, 1}, parse_solver(word)).or_throw().y / size).values()[0];
+      };
+      const bool narrow = dtype == Dtype::f32;
+      for (double size : {narrow ? 1e20 : 1e200, narrow ? 1e-30 : 1e-200}) {
+        CAPTURE(size);
+        CHECK(end(size) == doctest::Approx(end(1)).epsilon(narrow ? 1e-5 : 1e-13));
+      }
+      CHECK(end(1) == doctest::Approx(std::exp(-2)).epsilon(0.2));
+    }
+  }
+}
+
+TEST_CASE("implicit: the gradient of a stiff problem, whose cotangents decay to nothing") {
+  // y' = -300 (y - cos t): after t = 1 nothing is left of y0, and the gradient of the rate is that
+  // of the slow solution y = (r^2 cos t + r sin t) / (1 + r^2).
+  const Field f{.context = {row({300})},
+                .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+                  return neg(c[0] * (y - cos(t)));
+                }};
+  const auto slow = [](double r) {
+    return (r * r * std::cos(1.) + r * std::sin(1.)) / (1 + r * r);
+  };
+  const double rate = 2 * (slow(300.01) - slow(299.99)) / 0.02;  // of both samples
+  for (const char* word : {"implicit-euler:2000", "radau5:50", "kencarp4@1e-7", "kvaerno3@1e-7"}) {
+    CAPTURE(word);
+    const Tensor y0 = tensor({0.2, 3}, {2, 1}, Dtype::f64);
+    Tape tape({y0, f.context[0]});
+    const Solution s = solve_differentiable(f, y0, {0, 1}, parse_solver(word));
+    const Tensors d = tape.gradient(sum(s.y), {y0, f.context[0]});
+    CHECK(largest_difference(d[0], {0, 0}) < 1e-20);
+    CHECK(d[1].item() == doctest::Approx(rate).epsilon(0.01));
+  }
 }
 
 TEST_CASE("implicit: equations without a solution are a status, or a reason for a smaller step") {
