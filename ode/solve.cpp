@@ -45,7 +45,10 @@ struct Solving {
   // The first state: of the method at t0, or where an earlier solve stopped.
   void begin(const Tensor& slope) {
     if (options.resume) ends.assign(options.resume->grid.begin(), options.resume->grid.end() - 1);
-    reach(result.t, options.resume ? options.resume->state : step.start(result.t, result.y, slope));
+    const Tensor y0 = result.y;
+    reach(result.t, options.resume ? options.resume->state : step.start(result.t, y0, slope));
+    // A replayed start hands back a copy, but the outputs at t0 are y0 to those who differentiate.
+    std::fill(result.ys.begin(), result.ys.end(), y0);
   }
   bool stops_before(double t1, const Tensors& state) const {
     return options.stop_before && options.stop_before(result.t, result.y, t1, state[0]);

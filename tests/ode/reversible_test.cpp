@@ -140,6 +140,25 @@ TEST_CASE("reversible: its gradient is the discrete one, within 1e-10") {
   }
 }
 
+TEST_CASE("reversible: the output at t0 is y0 to those who differentiate it, replayed or not") {
+  for (const Case& c : kCases) {
+    CAPTURE(c.word);
+    const Tensors weights = small_weights(c.separable ? 2 : 3, 5);
+    const Tensor y0 = c.separable ? ones({2, 4}, Dtype::f64) : start_state();
+    StepPlans plans;
+    for (Gradient mode : {Gradient::through, Gradient::checkpointed, Gradient::reversible,
+                          Gradient::checkpointed, Gradient::adjoint}) {
+      if (mode == Gradient::adjoint && c.separable) continue;
+      Tape tape({y0});
+      const Solution s =
+          solve_differentiable(c.separable ? separable_network(weights) : small_network(weights),
+                               y0, {0, 1.1}, parse_solver(c.word), mode, &plans);
+      const std::vector<double> d = tape.gradient(sum(s.ys[0]), {y0})[0].values();
+      CHECK(d == std::vector<double>(d.size(), 1.0));
+    }
+  }
+}
+
 TEST_CASE("reversible: its gradient of the times") {
   const Tensor times = tensor({0, 0.5, 1.2}, {3}, Dtype::f64);
   const Tensors weights = small_weights(3, 4);
