@@ -62,7 +62,7 @@ Solution solve_differentiable(const Field& field, const Tensor& y0,
 
 // The same, differentiable in the times too. times: (T), read once. The gradient is that of the
 // accepted steps at fixed fractions of the intervals between output times; the adjoint's that of
-// the ODE.
+// the ODE. Of equal times the last gets the gradient of all.
 Solution solve_differentiable(const Field& field, const Tensor& y0, const Tensor& times,
                               const Solver& solver, Gradient gradient = Gradient::checkpointed,
                               StepPlans* plans = nullptr, const GradientOptions& options = {});

@@ -179,9 +179,10 @@ class WayBack {
  private:
   // before: the piece that this one goes on from.
   Solution solved(const Field& f, const Tensor& z, double from, double to,
-                  const Solution* before = nullptr) const {
+                  const Solution* before = nullptr) {
     Solver solver = c_.between(from, to);
     auto* how = std::get_if<Adaptive>(&solver.stepping);
+    if (how) how->max_steps -= attempts_;  // it is the budget of the whole way
     // Behind a jump the slope is another one, and a method of several steps must start afresh.
     const bool resume = how && !c_.backward.method.facts().multistep && field_.jumps.empty();
     if (before && how && !resume) how->first_step = std::abs(before->next_step);
@@ -189,8 +190,12 @@ class WayBack {
                        {.plans = plans_,
                         .resume = before && resume ? before : nullptr,
                         .error_parts = error_parts_});
-    if (s.status != Status::success)
-      throw SolveError("gradient: the adjoint has no solution. " + s.message);
+    if (s.status != Status::success) {
+      const std::string earlier =
+          attempts_ == 0 ? "" : concat("After ", attempts_, " steps on the way back to there: ");
+      throw SolveError("gradient: the adjoint has no solution. " + earlier + s.message);
+    }
+    attempts_ += s.statistics->accepted + s.statistics->rejected;
     c_.statistics->evaluations_backward += s.statistics->evaluations;
     return s;
   }
@@ -221,6 +226,7 @@ class WayBack {
   std::vector<int64_t> error_parts_;
   StepPlans* plans_;
   std::vector<Tensors> states_;
+  int64_t attempts_ = 0;  // steps so far
 };
 
 // The gradients of all inputs, by solving the augmented system from the last output that a gradient
@@ -239,13 +245,15 @@ Tensors solve_backward(const Forward& c, const CustomVjp& v) {
   }
   Tensors dtimes(c.times.size());
   // Where the field jumps at an output time, the slope is that of the steps that lead there; at the
-  // start, of those that lead away.
+  // start, of those that lead away. Of equal times the last gets the gradient of all.
   const double direction = c.times.back() < c.times.front() ? -1 : 1;
   const auto along_slope = [&](size_t j, const Tensor& y, const Tensor& g) {
     ++c.statistics->evaluations_backward;
-    const double side = j == 0 ? direction : -direction;
+    const double side = c.times[j] == c.times[0] ? direction : -direction;
     const double t = start_time(field.jumps, c.times[j], side, y.dtype());
-    dtimes[j] = sum(g * field(scalar(t, y.dtype(), y.device()), y));
+    const Tensor d = sum(g * field(scalar(t, y.dtype(), y.device()), y));
+    while (j + 1 < c.times.size() && c.times[j + 1] == c.times[j]) ++j;
+    dtimes[j] = dtimes[j].defined() ? dtimes[j] + d : d;
   };
   const bool times_wanted = c.times_given && v.wanted[1];
 
@@ -278,6 +286,12 @@ Solution solve_adjoint(const Field& field, const Tensor& y0, const std::vector<d
                        const Tensor& watched_times, const Solver& solver,
                        const GradientOptions& options, bool seminorm, StepPlans* plans) {
   if (!tape_listens()) return solve(field, y0, times, solver, {.plans = plans});
+  const Method& back = options.backward ? options.backward->method : solver.method;
+  if (back.facts().separable) {
+    throw ValueError(concat("solve: the adjoint cannot go back by ", back.name(),
+                            ": its system has no halves that are separate. Take the checkpointed "
+                            "gradient, or another method for the way back."));
+  }
   auto c = std::make_shared<Forward>();
   c->field = without_side_effects(field);
   c->field.context.clear();
@@ -316,7 +330,10 @@ Solution solve_adjoint(const Field& field, const Tensor& y0, const std::vector<d
     std::copy(ys.begin(), ys.end(), solution.ys.begin() + 1);
     if (solution.status == Status::success) solution.y = solution.ys.back();
   } catch (const LeakError& leak) {
-    throw missing_in_context(leak);
+    if (solver.method->parameters(y0.dtype(), y0.device()).empty()) throw missing_in_context(leak);
+    throw ValueError(concat(missing_in_context(leak).what(), " If it is a parameter of ",
+                            solver.method.name(),
+                            ": the adjoint has no gradient of that. Take the checkpointed one."));
   }
   return solution;
 }

@@ -45,8 +45,11 @@ struct Solution {
   Tensors ys = {};                 // the state at each of them
   double t = 0;                    // the last good state, and its time
   Tensor y = {};
-  Tensors state = {};             // y, and what the method carries beside it (scheme.h)
-  std::vector<double> grid = {};  // t0 and the end of each accepted step, as a StepGrid wants it
+  Tensors state = {};  // y, and what the method carries beside it (scheme.h)
+  // t0 and the end of each accepted step, as a StepGrid wants it: the same steps to the bit, but
+  // for implicit methods, whose equations an adaptive solve solves as well as its tolerance asks
+  // for.
+  std::vector<double> grid = {};
   std::vector<int> orders = {};  // of each step, of an adaptive solve by a method of variable order
   std::vector<Tensors> states = {};        // like `state`, at each time of the grid, if asked for
   std::vector<std::string> warnings = {};  // what is doubtful about the result all the same

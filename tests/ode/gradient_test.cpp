@@ -189,6 +189,27 @@ TEST_CASE("gradient: of the times, at fixed fractions of the accepted steps") {
   }
 }
 
+TEST_CASE("gradient: of equal output times the last one gets that of all") {
+  // y' = y: dy(t_j)/dt_j = y(t_j), dy(t_j)/dt_0 = -y(t_j).
+  const Tensor y0 = row({2});
+  const Field f{.evaluate = [](const Tensor&, const Tensor& y, const Tensors&) { return 1.0 * y; }};
+  const auto found = [&](const std::vector<double>& times, size_t output, Gradient mode) {
+    const Tensor t = tensor(times, {static_cast<int64_t>(times.size())}, Dtype::f64);
+    Tape tape({t});
+    const Solution s = solve_differentiable(f, y0, t, parse_solver("dopri5@1e-9"), mode);
+    return tape.gradient(sum(s.ys[output]), {t})[0];
+  };
+  const double a = 2 * std::exp(0.7), b = 2 * std::exp(2.0);
+  for (Gradient mode : {Gradient::through, Gradient::checkpointed, Gradient::adjoint}) {
+    INFO(std::string(name(mode)));
+    for (size_t output : {1, 2}) {
+      CHECK(largest_difference(found({0, 0.7, 0.7, 2}, output, mode), {-a, 0, a, 0}) < 1e-6);
+    }
+    CHECK(largest_difference(found({0, 0, 2}, 2, mode), {0, -b, b}) < 1e-6);
+    CHECK(largest_difference(found({0, 0, 2}, 1, mode), {0, 0, 0}) < 1e-6);
+  }
+}
+
 TEST_CASE("gradient: of gradients") {
   const Tensors weights = small_weights(3, 4);
   for (const char* word : {"rk4:2", "dopri5@1e-3", "euler:1", "explicit_adams,order=2:3",
