@@ -234,10 +234,11 @@ TEST_CASE("solve: failure is data, with a line that says why") {
   CHECK(failed["last"]["t"].get<double>() >= 0);
   CHECK(failed["last"]["y"].size() == 2);
   // Several problems, steps per sample: the total is the sum of the rows.
-  const Result total = run(here, {"solve", "detest", "--solver", "bosh3@1e-2", "--batch", "2",
-                                  "--stepping", "per-sample", "--json"});
+  const Json total = run(here, {"solve", "detest", "--solver", "bosh3@1e-2", "--batch", "2",
+                                "--stepping", "per-sample", "--json"})
+                         .json()["results"];
   double sum = 0;
-  for (const Json& one : total.json()["results"]) sum += one["nfe"].get<double>();
+  for (const Json& one : total) sum += one["nfe"].get<double>();
   char text[32];
   std::snprintf(text, sizeof text, " %.1f ", sum);
   CHECK(run(here, {"solve", "detest", "--solver", "bosh3@1e-2", "--batch", "2", "--stepping",
