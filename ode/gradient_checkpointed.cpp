@@ -171,11 +171,7 @@ Tensors walk_back(Checkpoints& c, const CustomVjp& v) {
 
 // The accepted steps once more, recorded by a tape: for gradients of gradients.
 Tensors record_again(const Checkpoints& c, const CustomVjp& v) {
-  Tensors xs;
-  for (size_t i = 0; i < v.inputs.size(); ++i) {
-    if (v.wanted[i]) xs.push_back(v.inputs[i]);
-  }
-  const auto again = [&](const Tensors&) {
+  const auto again = [&] {
     const Tensors context(v.inputs.begin() + static_cast<int64_t>(c.first_context()),
                           v.inputs.end());
     const FieldCode code(c.field);
@@ -187,12 +183,7 @@ Tensors record_again(const Checkpoints& c, const CustomVjp& v) {
     const Solution s = solve(f, v.inputs[0], c.times, fixed, options);
     return Tensors(s.ys.begin() + 1, s.ys.end());
   };
-  const Tensors gradients = vjp(again, xs, v.cotangents).gradients;
-  Tensors d(v.inputs.size());
-  for (size_t i = 0, next = 0; i < d.size(); ++i) {
-    if (v.wanted[i]) d[i] = gradients[next++];
-  }
-  return d;
+  return recorded_gradients(v, again);
 }
 
 }  // namespace

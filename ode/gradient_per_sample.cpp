@@ -212,19 +212,10 @@ Tensors walk_back(const Record& r, const CustomVjp& v) {
 
 // For gradients of gradients.
 Tensors record_again(const Record& r, const CustomVjp& v) {
-  Tensors xs;
-  for (size_t i = 0; i < v.inputs.size(); ++i) {
-    if (v.wanted[i]) xs.push_back(v.inputs[i]);
-  }
-  const auto again = [&](const Tensors&) {
+  const auto again = [&] {
     return replay(r, v.inputs[0], Tensors(v.inputs.begin() + 1, v.inputs.end()));
   };
-  const Tensors gradients = vjp(again, xs, v.cotangents).gradients;
-  Tensors d(v.inputs.size());
-  for (size_t i = 0, next = 0; i < d.size(); ++i) {
-    if (v.wanted[i]) d[i] = gradients[next++];
-  }
-  return d;
+  return recorded_gradients(v, again);
 }
 
 }  // namespace

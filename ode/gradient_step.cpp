@@ -62,6 +62,20 @@ ValueError missing_in_context(const LeakError& leak) {
                            "Field{.context = {w, ...}}."));
 }
 
+Tensors recorded_gradients(const CustomVjp& v, const std::function<Tensors()>& again) {
+  Tensors xs;
+  for (size_t i = 0; i < v.inputs.size(); ++i) {
+    if (v.wanted[i]) xs.push_back(v.inputs[i]);
+  }
+  const Tensors gradients =
+      vjp([&](const Tensors&) { return again(); }, xs, v.cotangents).gradients;
+  Tensors d(v.inputs.size());
+  for (size_t i = 0, next = 0; i < d.size(); ++i) {
+    if (v.wanted[i]) d[i] = gradients[next++];
+  }
+  return d;
+}
+
 bool Wanted::any_context() const {
   return std::find(context.begin(), context.end(), true) != context.end();
 }

@@ -20,6 +20,10 @@ void show_field_of_rows(const Field& field, double t0, const Tensor& y0, StepPla
 // What such a look has found, as an error of the solve.
 ValueError missing_in_context(const LeakError& leak);
 
+// For gradients of gradients: those of `again` by the inputs that are wanted, undefined for others.
+// again: computes v.outputs from v.inputs once more, under a tape.
+Tensors recorded_gradients(const CustomVjp& v, const std::function<Tensors()>& again);
+
 // Which gradients are wanted.
 struct Wanted {
   bool state = true;

@@ -22,6 +22,10 @@ double initial_step_size(double h0, double d1, double d2, int order) {
   return std::min(100 * h0, h1);
 }
 
+int starting_order(const Scheme& method) {
+  return method.first_order() > 0 ? method.first_order() : method.facts().error_order();
+}
+
 double initial_step(Stepper& step, double t0, const Tensor& y0, const Tensor& k0, double direction,
                     const ErrorNormOptions& norm, int order) {
   const MuteTapes quiet;

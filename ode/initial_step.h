@@ -11,6 +11,9 @@ namespace slope::ode {
 double trial_step(double d0, double d1);
 double initial_step_size(double h0, double d1, double d2, int order);
 
+// The order whose steps an adaptive solve begins with: what `order` below is.
+int starting_order(const Scheme& method);
+
 // y0: any shape, k0: f(t0, y0), like y0; direction: 1 or -1. Evaluates the field once and reads
 // three numbers from the device. NaN if y0 or the field is not finite. Never differentiated.
 double initial_step(Stepper& step, double t0, const Tensor& y0, const Tensor& k0, double direction,

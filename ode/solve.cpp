@@ -120,8 +120,7 @@ void Solving::adaptive(const Adaptive& how) {
     limits.controller.largest = std::min(limits.controller.largest, 2.);
   }
   int order = earlier ? earlier->next_order : method.first_order();  // of a method that varies it
-  const int start_order =
-      method.first_order() > 0 ? method.first_order() : method.facts().error_order();
+  const int start_order = starting_order(method);
   StepControl control(limits, start_order, times, field.jumps);
   Statistics& count = *result.statistics;
 

@@ -61,9 +61,8 @@ Outlook outlook(const Problem& problem, const ode::Solver& solver, const Problem
   const ode::SolveOptions options;
   const Tensor y0 = batch_start(problem, task.batch, task.dtype);
   ode::Stepper step(solver.method, problem.field, y0, norm, options, apart);
-  const int order = method.first_order() > 0 ? method.first_order() : method.facts().error_order();
-  found.first_step =
-      ode::initial_step(step, 0, y0, step.slope(0, y0), times.back() < 0 ? -1 : 1, norm, order);
+  found.first_step = ode::initial_step(step, 0, y0, step.slope(0, y0), times.back() < 0 ? -1 : 1,
+                                       norm, ode::starting_order(method));
   found.start += apart.evaluations - 1;  // the slope at the start is there anyway
   return found;
 }

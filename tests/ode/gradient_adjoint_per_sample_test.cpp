@@ -8,20 +8,13 @@
 #include "autograd/tape.h"
 #include "ode/gradient_per_sample.h"
 #include "ode/solver_word.h"
+#include "tests/ode/batch.h"
 #include "tests/ode/problems.h"
 
 using namespace slope;
 using namespace slope::ode;
 
 namespace {
-
-// Starts that need different numbers of steps: (6, 3).
-Tensor starts() {
-  std::vector<double> values;
-  for (int i = 0; i < 18; ++i) values.push_back((0.2 + i / 3) * std::sin(1.1 * i + 0.4));
-  return tensor(values, {6, 3}, Dtype::f64);
-}
-const Tensor kScale = tensor({1, -0.5, 2, 0.3, -1, 1.5}, {6, 1}, Dtype::f64);
 
 struct Found {
   PerSampleSolution solution;
