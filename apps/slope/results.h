@@ -13,7 +13,7 @@ namespace slope::program {
 // Puts `results` under `key` ("eval", "attack") of RUN/results.json; entries that agree in the
 // `identity` fields, the data, the dtype and the seed are replaced. Then renews the report.
 // pictures: what pictures.json shall hold; null: as it is. A folder that cannot be written is a
-// warning on stderr, no error: the results have been printed before.
+// warning on stderr, no error: the results are printed anyway.
 void keep_results(const Run& run, const std::string& key, nlohmann::ordered_json results,
                   const std::vector<std::string>& identity, const std::string& data,
                   nlohmann::ordered_json pictures = nullptr);

@@ -1,22 +1,13 @@
 #include <algorithm>
-#include <csignal>
 #include <iostream>
 #include <optional>
 
-#include "apps/report/report.h"
 #include "apps/slope/commands.h"
-#include "apps/slope/mistakes.h"
 #include "apps/slope/output.h"
-#include "apps/slope/plane.h"
-#include "apps/slope/results.h"
-#include "apps/slope/trainer.h"
+#include "apps/slope/training_run.h"
 
 namespace slope::program {
 namespace {
-
-volatile std::sig_atomic_t stopped_by = 0;
-
-void on_signal(int number) { stopped_by = number; }
 
 struct TrainCommand {
   TrainingOptions options;
@@ -41,41 +32,18 @@ int run(TrainCommand c, const Settings& given) {
   } else if (c.options.model.empty()) {
     throw UsageError("MODEL (or --resume RUN) is required");
   }
-  complete(c.options);
-  // Everything that can be wrong shows before a folder is touched.
-  Trainer trainer(c.options, settings, load_data(c.options.data, settings.data_dir, settings.seed),
-                  old ? &*old : nullptr);
-  const std::filesystem::path folder =
-      old ? old->folder : make_run_folder(c.out, c.options.model, settings.force);
-  if (!old) remove_run_files(folder);
-  remove_leftovers(folder);
-  write_text(folder / "config.toml", to_toml(c.options, settings));
-
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  const bool finished = trainer.run(folder, stopped_by);
-  if (!finished) {
-    std::cerr << "stopped and saved; go on with: slope train --resume " << folder.string() << "\n";
-    return 128 + stopped_by;
+  const Trained done = train_run(c.options, settings, c.out, old ? &*old : nullptr);
+  if (done.stopped_by) {
+    std::cerr << "stopped and saved; go on with: slope train --resume " << done.folder.string()
+              << "\n";
+    return 128 + done.stopped_by;
   }
-  drop_stale_results(folder, trainer.step());
-  write_plane(folder, trainer.model(), trainer.solver(), trainer.data().test,
-              settings.value_dtype(), trainer.step());
-  if (!trainer.test_logits().empty())
-    write_mistakes(folder, trainer.test_logits(), trainer.data().test, trainer.step());
-  report::write(folder);
-  const nlohmann::ordered_json result = trainer.result();
   if (settings.json) {
-    nlohmann::ordered_json with_report = result;
-    with_report["report"] = (folder / "report.html").string();
-    print_json(with_report);
+    print_json(done.result);
   } else {
-    print(concat("test accuracy ", result["test_accuracy"].get<double>(), " (best ",
-                 result["best_accuracy"].get<double>(), "), run ", folder.string(), ", report ",
-                 (folder / "report.html").string(), "\n"));
+    print(concat("test accuracy ", done.result["test_accuracy"].get<double>(), " (best ",
+                 done.result["best_accuracy"].get<double>(), "), run ", done.folder.string(),
+                 ", report ", done.result["report"].get<std::string>(), "\n"));
   }
   return 0;
 }

@@ -1,0 +1,49 @@
+#include "apps/slope/training_run.h"
+
+#include <csignal>
+
+#include "apps/report/report.h"
+#include "apps/slope/mistakes.h"
+#include "apps/slope/plane.h"
+#include "apps/slope/results.h"
+#include "apps/slope/trainer.h"
+
+namespace slope::program {
+namespace {
+
+volatile std::sig_atomic_t stopped_by = 0;
+
+void on_signal(int number) { stopped_by = number; }
+
+}  // namespace
+
+Trained train_run(TrainingOptions options, const Settings& settings, const std::string& out,
+                  const Run* old) {
+  complete(options);
+  // Everything that can be wrong shows before a folder is touched.
+  Trainer trainer(options, settings, load_data(options.data, settings.data_dir, settings.seed),
+                  old);
+  const std::filesystem::path folder =
+      old ? old->folder : make_run_folder(out, options.model, settings.force);
+  if (!old) remove_run_files(folder);
+  remove_leftovers(folder);
+  write_text(folder / "config.toml", to_toml(options, settings));
+
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  if (!trainer.run(folder, stopped_by)) return {folder, stopped_by, {}};
+  drop_stale_results(folder, trainer.step());
+  write_plane(folder, trainer.model(), trainer.solver(), trainer.data().test,
+              settings.value_dtype(), trainer.step());
+  if (!trainer.test_logits().empty())
+    write_mistakes(folder, trainer.test_logits(), trainer.data().test, trainer.step());
+  report::write(folder);
+  nlohmann::ordered_json result = trainer.result();
+  result["report"] = (folder / "report.html").string();
+  return {folder, 0, result};
+}
+
+}  // namespace slope::program
