@@ -16,20 +16,15 @@ void collect(const std::vector<std::string>& warnings, const BlockSettings& sett
   }
 }
 
-struct Solved {
-  Tensor y;
-  Tensors penalties;  // () each
-};
-// The end of a block's problem, under one solver.
-Solved solve_by(const RegularizedField& problem, const Solver& solver, const Regularization& wish,
-                StepPlans* plans, const BlockSettings& settings) {
-  const std::vector<double> times = {0, 1};
+// The end of one stretch of a block's problem; the terms of its steps are added to penalties.
+Tensor solve_stretch(const RegularizedField& problem, const Stretch& stretch, const Solver& solver,
+                     StepPlans* plans, const BlockSettings& settings, Tensors* penalties) {
+  const std::vector<double> times = {stretch.begin, stretch.end};
   const bool own_steps =
       settings.steps == BatchSteps::per_sample && std::holds_alternative<Adaptive>(solver.stepping);
-  Solved result;
   Tensor end;
   std::shared_ptr<Statistics> statistics;
-  if (wish.walks()) {
+  if (stretch.weights.walks()) {
     const bool exact =
         settings.gradient == Gradient::through || settings.gradient == Gradient::checkpointed;
     if (own_steps || !exact) {
@@ -37,8 +32,9 @@ Solved solve_by(const RegularizedField& problem, const Solver& solver, const Reg
           "regularize: error and stiffness need --stepping shared, and --gradient checkpointed "
           "or through.");
     }
-    const Walk walked = walk(problem.field, problem.y0, solver, wish);
-    result.penalties.push_back(walked.penalty);
+    const Walk walked =
+        walk(problem.field, problem.y0, solver, stretch.weights, stretch.begin, stretch.end);
+    penalties->push_back(walked.penalty);
     end = walked.y1;
     statistics = walked.statistics;
   } else if (own_steps) {
@@ -57,9 +53,33 @@ Solved solve_by(const RegularizedField& problem, const Solver& solver, const Reg
     statistics = solution.statistics;
   }
   if (settings.solves) settings.solves->push_back(statistics);
-  if (const Tensor penalty = problem.penalty(end); penalty.defined())
-    result.penalties.push_back(penalty);
-  result.y = problem.end(end);
+  return end;
+}
+
+struct Solved {
+  Tensor y;
+  Tensors penalties;  // () each
+};
+// The solve of a block under one solver, stretch by stretch. keys: of the regularisers.
+Solved solve_by(const Field& field, const Tensor& x, const Solver& solver,
+                const Regularization& wish, const Tensors& keys, StepPlans* plans,
+                const BlockSettings& settings) {
+  Solved result;
+  Tensor state = x;
+  Tensors integrals;  // of |f|, for the steady-state loss
+  for (const Stretch& stretch : stretches(wish)) {
+    const bool steady = stretch.weights.steady.weight > 0;
+    const RegularizedField problem = regularized_field(field, state, stretch.weights, keys);
+    StepPlans* own_plans = plans && steady ? &plans->of("steady") : plans;
+    const Tensor end = solve_stretch(problem, stretch, on_stretch(solver, stretch), own_plans,
+                                     settings, &result.penalties);
+    state = problem.end(end);
+    if (stretch.end == 1) result.y = state;
+    if (const Tensor penalty = problem.penalty(end); penalty.defined())
+      result.penalties.push_back(penalty);
+    if (steady) integrals.push_back(problem.steady(end));
+  }
+  if (!integrals.empty()) result.penalties.push_back(steady_penalty(wish.steady, integrals));
   return result;
 }
 
@@ -87,12 +107,11 @@ Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
     const Regularization wish = pass.training ? settings.regularize : Regularization{};
     Tensors keys;
     while (static_cast<int64_t>(keys.size()) < wish.keys()) keys.push_back(pass.next_key());
-    const RegularizedField problem =
-        regularized_field(module.field(x.shape(), pass), x, wish, keys);
+    const Field field = module.field(x.shape(), pass);
     StepPlans* plans = settings.plans ? &module.step_plans(pass.training) : nullptr;
     // weight: of this solver's penalties among those of an ensemble.
     const auto solved = [&](const Solver& solver, double weight) {
-      const Solved found = solve_by(problem, solver, wish, plans, settings);
+      const Solved found = solve_by(field, x, solver, wish, keys, plans, settings);
       for (const Tensor& penalty : found.penalties)
         pass.penalties.push_back(weight == 1 ? penalty : penalty * weight);
       return found.y;

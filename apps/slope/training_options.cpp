@@ -103,7 +103,7 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
       ->allow_extra_args(false);
   options.add("--regularize", v.regularize,
               "Terms beside the loss, and their weights: kinetic=W,jacobian=W,end-time=B,error=W,"
-              "stiffness=W, any of them");
+              "stiffness=W,steady=W,steady-form=F,steady-after=E, any of them");
   options.add("--checkpoint-every", v.checkpoint_every,
               "Steps between checkpoints; 0: one per epoch", not_negative());
   options.add("--limit", v.limit, "Train on the first N samples; 0: all", not_negative());

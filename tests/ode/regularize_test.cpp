@@ -57,6 +57,42 @@ class Block final : public FieldModule {
   Tensor w_;
 };
 
+// Any field as a module.
+class AnyBlock final : public FieldModule {
+ public:
+  explicit AnyBlock(Field field) : field_(std::move(field)) {}
+  std::string describe() const override { return "AnyBlock"; }
+  Field field(const Shape&, nn::Pass&) const override { return field_; }
+
+ private:
+  Field field_;
+};
+struct Trained {
+  std::shared_ptr<AnyBlock> block;  // its plans are used when the gradient is taken
+  Tensor y, penalty;
+  double evaluations = 0;
+};
+// A training pass through a block.
+Trained trained(const Field& field, const Tensor& x, const Regularization& wish,
+                const std::string& solver, BlockSettings settings = {.solver = {}},
+                const Tensors& keys = {}) {
+  const auto block = std::make_shared<AnyBlock>(field);
+  std::vector<std::shared_ptr<Statistics>> solves;
+  settings.solver = parse_solver(solver);
+  settings.regularize = wish;
+  settings.solves = &solves;
+  nn::Pass pass{.training = true, .keys = keys};
+  Trained result{.block = block, .y = solve_block(*block, x, pass, settings), .penalty = {}};
+  for (const Tensor& p : pass.penalties)
+    result.penalty = result.penalty.defined() ? result.penalty + p : p;
+  for (const auto& s : solves) result.evaluations += static_cast<double>(s->evaluations);
+  return result;
+}
+Tensor lengths(const Tensor& x) { return norm(x, {1}); }
+Regularization steady(double weight, Steadiness::Form form) {
+  return {.steady = {.weight = weight, .form = form}};
+}
+
 }  // namespace
 
 TEST_CASE("regularize: without weights the problem is the field itself") {
@@ -226,6 +262,135 @@ TEST_CASE(
   settings.steps = BatchSteps::per_sample;
   CHECK(solve_with(settings, true).second.penalties[0].item() ==
         doctest::Approx(shared).epsilon(1e-6));
+}
+
+// y = y0 e^-t, so |f| is |y0| e^-t, the same sign all along.
+TEST_CASE("steady-state loss: of a decay, in its forms, and the end of the solve is what it was") {
+  using enum Steadiness::Form;
+  const Tensor y0 = start();
+  const double sum_of_lengths = sum(lengths(y0)).item();
+  const auto between = [](double a, double b) { return std::exp(-a) - std::exp(-b); };
+  for (const char* solver : {"rk4:32", "dopri5@1e-9", "rk4:h=0.03125", "tsit5@1e-9"}) {
+    CAPTURE(solver);
+    const Tensor plain = solve(decay(), y0, {0, 1}, parse_solver(solver)).ys.back();
+    const Trained p = trained(decay(), y0, steady(0.1, paper), solver);
+    CHECK(p.penalty.item() ==
+          doctest::Approx(0.1 * sum_of_lengths / 3 * between(1, 2)).epsilon(1e-6));
+    CHECK(p.y.values() == plain.values());
+    const Trained d = trained(decay(), y0, steady(0.1, displacement), solver);
+    CHECK(d.penalty.item() == doctest::Approx(p.penalty.item()).epsilon(1e-9));
+    const Trained r = trained(decay(), y0, steady(0.01, released), solver);
+    CHECK(r.penalty.item() ==
+          doctest::Approx(0.01 * mean(abs(y0)).item() * between(0.9, 1.5)).epsilon(1e-6));
+    check_close(r.y, plain.values(), 1e-6);
+    BlockSettings own{.solver = {}, .steps = BatchSteps::per_sample};
+    CHECK(trained(decay(), y0, steady(0.1, paper), solver, own).penalty.item() ==
+          doctest::Approx(p.penalty.item()).epsilon(1e-6));
+  }
+  // What comes back again has moved all the same: the integral of |sin(2 pi t)| is 2 / pi.
+  const Field there_and_back{.evaluate = [](const Tensor& t, const Tensor& y, const Tensors&) {
+    return zeros_like(y) + sin(t * (2 * 3.14159265358979323846));
+  }};
+  const Tensor x = zeros({4, 1}, Dtype::f64);
+  CHECK(trained(there_and_back, x, steady(1, paper), "rk4:400").penalty.item() ==
+        doctest::Approx(2 / 3.14159265358979323846).epsilon(1e-4));
+  CHECK(trained(there_and_back, x, steady(1, displacement), "rk4:400").penalty.item() < 1e-9);
+}
+
+// The released code's grid: 0, 0.9, 1, 1.5 by Euler steps of 0.05.
+TEST_CASE("steady-state loss: as computed step by step") {
+  using enum Steadiness::Form;
+  const Tensor a = matrix();
+  const auto f = [&](const Tensor& y, double t) { return tanh(matmul(y, a) + t); };
+  const Field field{.context = {a},
+                    .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+                      return tanh(matmul(y, c[0]) + t);
+                    }};
+  Tensor y = start(), at_1, integral = zeros_like(y);
+  for (int i = 0; i < 30; ++i) {
+    const Tensor slope = f(y, 0.05 * i);
+    if (i >= 18) integral = integral + abs(slope) * 0.05;
+    y = y + slope * 0.05;
+    if (i == 19) at_1 = y;
+  }
+  for (const char* solver : {"euler:h=0.05", "euler:20"}) {
+    CAPTURE(solver);
+    const Trained r = trained(field, start(), steady(0.01, released), solver);
+    CHECK(r.penalty.item() == doctest::Approx(0.01 * mean(integral).item()).epsilon(1e-12));
+    check_close(r.y, at_1.values(), 1e-13);
+    CHECK(r.evaluations == 30);
+  }
+  y = start(), integral = zeros_like(y);
+  for (int i = 0; i < 20; ++i) {
+    const Tensor slope = f(y, 0.1 * i);
+    if (i >= 10) integral = integral + abs(slope) * 0.1;
+    y = y + slope * 0.1;
+  }
+  const Trained p = trained(field, start(), steady(0.1, paper), "euler:10");
+  CHECK(p.penalty.item() == doctest::Approx(0.1 * mean(lengths(integral)).item()).epsilon(1e-12));
+  CHECK(p.evaluations == 20);
+}
+
+TEST_CASE("steady-state loss: its gradient, with every other term, is that of differences") {
+  using enum Steadiness::Form;
+  const Tensors keys = {make_key(1, 2, 3), make_key(1, 2, 4)};
+  const Tensor a = matrix(), y0 = start();
+  const Tensor u = mixed({2, 2}, Dtype::f64), v = mixed({3, 2}, Dtype::f64);
+  const auto loss = [&](const Tensor& w, const Tensor& x, Steadiness::Form form, bool steps,
+                        Gradient gradient, std::shared_ptr<AnyBlock>* kept) {
+    const Field field{.context = {w},
+                      .evaluate = [](const Tensor& t, const Tensor& y, const Tensors& c) {
+                        return tanh(matmul(y, c[0]) + t);
+                      }};
+    Regularization wish{.kinetic = 0.7, .jacobian = 0.3, .end_time = 0.2};
+    if (steps) wish.error = 40, wish.stiffness = 0.5;
+    wish.steady = {.weight = 2, .form = form};
+    const Trained r =
+        trained(field, x, wish, "bosh3:3", {.solver = {}, .gradient = gradient}, keys);
+    *kept = r.block;
+    return mean(square(r.y)) + r.penalty;
+  };
+  std::shared_ptr<AnyBlock> block;
+  for (const Steadiness::Form form : {paper, released, displacement}) {
+    for (const bool steps : {false, true}) {
+      CAPTURE(static_cast<int>(form));
+      CAPTURE(steps);
+      for (const Gradient gradient : {Gradient::through, Gradient::checkpointed}) {
+        Tape tape({a, y0});
+        const Tensors d = tape.gradient(loss(a, y0, form, steps, gradient, &block), {a, y0});
+        const auto at = [&](double s) {
+          return loss(a + u * s, y0 + v * s, form, steps, Gradient::through, &block).item();
+        };
+        const double h = 1e-5;
+        CHECK((sum(d[0] * u) + sum(d[1] * v)).item() ==
+              doctest::Approx((at(h) - at(-h)) / (2 * h)).epsilon(1e-6));
+      }
+    }
+  }
+  // A state that rests has no direction to move in, and no gradient: not one that is not a number.
+  const Tensor rest = zeros({2, 2}, Dtype::f64);
+  Tape tape({rest});
+  const Trained resting = trained(decay(), rest, steady(1, paper), "rk4:2");
+  CHECK(tape.gradient(resting.penalty, {rest})[0].values() == Values{0, 0, 0, 0});
+}
+
+TEST_CASE("steady-state loss: begins after some epochs; its words") {
+  const Regularization r =
+      parse_regularization("kinetic=1,steady=0.01,steady-form=released,steady-after=5");
+  CHECK(r.steady.form == Steadiness::Form::released);
+  CHECK(r.in_epoch(4).steady.weight == 0);
+  CHECK(r.in_epoch(4).kinetic == 1);
+  CHECK(r.in_epoch(5).steady.weight == 0.01);
+  CHECK(r.penalizes());
+  CHECK_FALSE(r.in_epoch(0).none());
+  CHECK(parse_regularization("steady=0.1").steady.form == Steadiness::Form::paper);
+  const auto refusal = [](const std::string& words) {
+    return message_of<ValueError>([&] { parse_regularization(words); });
+  };
+  CHECK(contains(refusal("steady=0.1,steady-form=mine"), "no steady-form mine"));
+  CHECK(contains(refusal("steady-form=paper"), "add steady=0.1"));
+  CHECK(contains(refusal("steady=0.1,steady-after=1.5"), "a whole number of epochs, got 1.5"));
+  CHECK(refusal("steady=-1") == "regularize: steady must be 0 or more, got -1.");
 }
 
 TEST_CASE("regularize: words") {
