@@ -205,6 +205,8 @@ std::unique_ptr<Schedule> make_schedule(const std::string& word, double rate, do
   }
   if (name == "triangular" || name == "triangular2") {
     const double base = number(word, take("base", "0"));
+    if (base < 0)
+      throw ValueError(concat("schedule: base must be a rate from 0 on, got ", base, "."));
     schedule = std::make_unique<Triangular>(base, rate, momentum, steps("up", nullptr, 1),
                                             name == "triangular2");
     known = "up, base";
@@ -217,8 +219,15 @@ std::unique_ptr<Schedule> make_schedule(const std::string& word, double rate, do
   }
   if (name == "multi-step") {
     std::vector<double> at;
-    for (const std::string& part : split(take("at", nullptr), '/'))
-      at.push_back(number(word, part));
+    for (const std::string& part : split(take("at", nullptr), '/')) {
+      const double fraction = number(word, part);
+      if (!(fraction > (at.empty() ? 0 : at.back()) && fraction < 1))
+        throw ValueError(
+            concat("schedule: at has parts of the training, between 0 and 1 and "
+                   "rising, as in at=0.5/0.75; got ",
+                   part, " in ", word, "."));
+      at.push_back(fraction);
+    }
     schedule = std::make_unique<MultiStep>(rate, momentum, at, factor());
     known = "at, factor";
   }

@@ -31,15 +31,15 @@ class Schedule {
 //   constant               rate and momentum stay
 //   cosine                 rate (1 + cos(pi i / n)) / 2 (Loshchilov and Hutter 2017)
 //   one-cycle              rate / 25 up to rate over the first 30 %, then down to rate / 25e4,
-//   along
-//                          cosines, while the momentum goes from 0.95 to 0.85 and back (Smith and
-//                          Topin 2018; PyTorch's OneCycleLR)
+//                          along cosines, while the momentum goes from 0.95 to 0.85 and back (Smith
+//                          and Topin 2018; PyTorch's OneCycleLR)
 //   triangular,up=S,base=B    from B (default 0) up to rate in S steps and back, again and again,
 //                          the momentum from `momentum` down by 0.1 and back likewise (Smith 2017;
 //                          PyTorch's CyclicLR)
 //   triangular2,up=S,base=B   the same, the height halved after each cycle
 //   step,every=S,factor=F  times F (default 0.1) after every S steps
-//   multi-step,at=A/B/C,factor=F   times F after each of these fractions of the training
+//   multi-step,at=A/B/C,factor=F   times F after each of these fractions of the training, between 0
+//                          and 1 and rising
 //   plateau,patience=P,factor=F    times F (default 0.1) once the loss has not fallen by a part in
 //                          10,000 for more than P (default 2) epochs (PyTorch's ReduceLROnPlateau)
 // All but one-cycle and the triangular ones, which rise by themselves, take warmup=S: over the

@@ -23,7 +23,17 @@ const Tensors& replay(std::map<int64_t, std::unique_ptr<Plan>>& plans, const Ten
   return plans.emplace(batch, std::move(plan)).first->second->results();
 }
 
+constexpr uint32_t kStepStream = 0xd0;
+
 }  // namespace
+
+Tensors step_keys(uint64_t seed, int64_t count, int64_t step) {
+  Tensors keys;
+  for (int64_t i = 0; i < count; ++i)
+    keys.push_back(
+        make_key(seed, kStepStream + static_cast<uint32_t>(i), static_cast<uint32_t>(step)));
+  return keys;
+}
 
 TrainStep::TrainStep(Logits logits, Optimizer& optimizer, const StepOptions& options)
     : logits_(std::move(logits)), optimizer_(optimizer), options_(options) {

@@ -17,6 +17,10 @@ namespace slope::nn {
 // images: (N, ..), -> logits (N, classes).
 using Logits = std::function<Tensor(const Tensor& images, Pass& pass)>;
 
+// The random keys of one training step, int32 (4) each. count: what the pass takes
+// (Module::key_count); step: counted from 0.
+Tensors step_keys(uint64_t seed, int64_t count, int64_t step);
+
 struct StepOptions {
   double label_smoothing = 0;
   std::optional<double> clip_norm = {};

@@ -127,7 +127,8 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
   one.nfe = [&] { return meter.forward(); };
   if (c.what == "train-step") {
     one.step = [&] {
-      train(x, labels, optimizer->numbers(0.01, 0.9, ++step));
+      const Tensors keys = nn::step_keys(settings.seed, model->key_count(), step++);
+      train(x, labels, optimizer->numbers(0.01, 0.9, step), keys);
       meter.end_pass();
     };
   } else if (c.what == "eval-step") {

@@ -209,6 +209,15 @@ TEST_CASE("bench: the keys of a case") {
   CHECK(cases[0]["samples"] == 3);
 }
 
+TEST_CASE("bench: a model with dropout gets its random keys") {
+  Folder here;
+  const Json cases = run(here, {"bench", "train-step", "--model", "odenet-cifar", "--batch", "1",
+                                "--samples", "1", "--json"})
+                         .json()["cases"];
+  REQUIRE(cases.size() == 1);
+  CHECK(cases[0]["nfe"] == 4);
+}
+
 TEST_CASE("wrong usage: exit status 2, one line, the nearest right word") {
   Folder here;
   check_error(here, {}, 2, "no command was given");

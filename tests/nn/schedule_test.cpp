@@ -157,6 +157,19 @@ TEST_CASE("schedule: words that mean nothing") {
   CHECK(refusal("one-cycle,warmup=5") == "schedule: one-cycle has no option warmup; it has none.");
   CHECK(refusal("multi-step") == "schedule: multi-step needs at=...");
   CHECK(refusal("multi-step,at=0.5/") == "schedule: \"\" in multi-step,at=0.5/ is not a number.");
+  const std::string at =
+      "schedule: at has parts of the training, between 0 and 1 and rising, as in at=0.5/0.75; got ";
+  CHECK(refusal("multi-step,at=2462/4104") == at + "2462 in multi-step,at=2462/4104.");
+  CHECK(refusal("multi-step,at=0.5/0.5") == at + "0.5 in multi-step,at=0.5/0.5.");
+  CHECK(refusal("multi-step,at=0.75/0.5") == at + "0.5 in multi-step,at=0.75/0.5.");
+  CHECK(refusal("multi-step,at=0/0.5") == at + "0 in multi-step,at=0/0.5.");
+  CHECK(refusal("multi-step,at=0.5/1") == at + "1 in multi-step,at=0.5/1.");
+  CHECK(refusal("multi-step,at=-0.5") == at + "-0.5 in multi-step,at=-0.5.");
+  CHECK(refusal("multi-step,at=0.5,factor=-1") == "schedule: factor must be positive, got -1.");
+  CHECK(refusal("triangular,up=5,base=-1") == "schedule: base must be a rate from 0 on, got -1.");
+  CHECK(refusal("step,every=0") == "schedule: every must be a whole number from 1 on, got 0.");
+  CHECK(refusal("plateau,patience=-1") ==
+        "schedule: patience must be a whole number from 0 on, got -1.");
   CHECK(refusal("cosine,base=1") == "schedule: cosine has no option base; it has warmup.");
   CHECK(refusal("cosine,base") == "schedule: \"base\" in cosine,base is not name=value.");
 }

@@ -1,0 +1,91 @@
+#include "apps/slope/training_record.h"
+
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <fstream>
+
+#include "apps/slope/run_folder.h"
+
+namespace slope::program {
+namespace {
+
+constexpr const char* kMetricsHeader =
+    "epoch,step,seconds,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"
+    "nfe_forward,nfe_backward";
+
+// "nan" without a sign, which means nothing.
+double unsigned_nan(double value) { return std::isnan(value) ? std::fabs(value) : value; }
+
+long long whole(int64_t value) { return static_cast<long long>(value); }
+
+double samples_per_second(const Position& at) {
+  return static_cast<double>(at.examples) / at.seconds;
+}
+
+}  // namespace
+
+std::string formatted(const char* format, ...) {
+  char text[256];
+  va_list parts;
+  va_start(parts, format);
+  std::vsnprintf(text, sizeof text, format, parts);
+  va_end(parts);
+  return text;
+}
+
+// A checkpoint may hold all steps of an epoch and yet stand before its end, so epochs count, not
+// steps; those that are not finished come again. A line without its end was cut off while it was
+// written.
+void TrainingRecord::open(const std::filesystem::path& folder,
+                          const std::vector<std::string>& further, int64_t finished_epochs) {
+  progress_ = std::make_unique<Progress>(quiet_, (folder / "log.txt").string());
+  metrics_ = folder / "metrics.csv";
+  std::string kept = kMetricsHeader;
+  for (const std::string& column : further) kept += "," + column;
+  kept += "\n";
+  std::ifstream in(metrics_);
+  for (std::string line; std::getline(in, line) && !in.eof();) {
+    const int64_t epoch = std::atoll(line.c_str());  // 0: the header
+    if (epoch > 0 && epoch <= finished_epochs) kept += line + "\n";
+  }
+  write_text(metrics_, kept);
+}
+
+void TrainingRecord::step(const Position& at, int64_t total, int64_t batch, double learning_rate) {
+  const double seen = std::fmax(static_cast<double>(at.seen), 1), rate = samples_per_second(at);
+  const auto left = static_cast<double>(total - at.step) * static_cast<double>(batch);
+  progress_->moving(formatted(
+      "epoch %lld  step %lld/%lld  %.0f/s  left %s  loss %.4f  accuracy %.4f  lr %.2e  "
+      "NFE %.4g/%.4g",
+      whole(at.epoch + 1), whole(at.step), whole(total), rate,
+      duration_text(left / std::fmax(rate, 1e-9)).c_str(), at.loss_sum / seen,
+      static_cast<double>(at.correct) / seen, learning_rate, at.nfe_forward, at.nfe_backward));
+}
+
+void TrainingRecord::epoch(const Position& at, const EpochResult& r, bool last) {
+  std::ofstream out(metrics_, std::ios::app);
+  out << formatted("%lld,%lld,%.3f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g", whole(at.epoch + 1),
+                   whole(at.step), at.seconds, r.rate, at.train_loss, at.train_accuracy(),
+                   unsigned_nan(r.test_loss), at.test_accuracy, at.nfe_forward, at.nfe_backward);
+  for (double value : r.further) out << formatted(",%.9g", unsigned_nan(value));
+  out << "\n";
+  out.close();
+  if (!out) throw DataError(metrics_.string() + ": cannot be written.");
+  // Short epochs (points) would scroll by: their lines come once a second or so.
+  if (at.seconds < next_line_ && !last) return;
+  next_line_ = at.seconds + 1;
+  line(formatted(
+      "epoch %lld  step %lld  train loss %.4f  accuracy %.4f%s  test accuracy %.4f (best %.4f)  "
+      "NFE %.4g/%.4g  %.0f/s  %s",
+      whole(at.epoch + 1), whole(at.step), at.train_loss, at.train_accuracy(), r.words.c_str(),
+      at.test_accuracy, at.best_accuracy, at.nfe_forward, at.nfe_backward, samples_per_second(at),
+      duration_text(at.seconds).c_str()));
+}
+
+void TrainingRecord::warning(const std::string& text) {
+  warnings_.push_back(text);
+  progress_->warning(text);
+}
+
+}  // namespace slope::program
