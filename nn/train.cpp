@@ -52,37 +52,56 @@ void TrainStep::check_parameters() const {
   }
 }
 
-// inputs: images, labels, numbers, then the keys -> loss (), correct () and, where there are any,
-// penalties ()
-Tensors TrainStep::compute(const Tensors& inputs) {
-  Pass pass{.training = true, .keys = Tensors(inputs.begin() + 3, inputs.end())};
-  Tensor loss, correct, penalty;
-  Tensors gradients;
+// inputs: images, labels, numbers, the versions, then the keys -> loss (), correct (), penalties ()
+// where there are any, and the gradient of the images where it is wanted
+Tensors TrainStep::compute(const Tensors& inputs, size_t versions) {
+  const auto keys = inputs.begin() + 3 + static_cast<std::ptrdiff_t>(versions);
+  Pass pass{.training = true, .keys = Tensors(keys, inputs.end())};
+  Tensors watched = parameters_;
+  if (options_.input_gradient) watched.push_back(inputs[0]);
+  Tensors results, gradients;
   {
-    Tape tape(parameters_);
-    const Tensor logits = logits_(inputs[0], pass);
-    loss = cross_entropy(logits, inputs[1], {.label_smoothing = options_.label_smoothing});
+    Tape tape(watched);
+    Tensors logits = {logits_(inputs[0], pass)};
+    for (size_t i = 0; i < versions; ++i) {
+      pass.keys_used = 0;
+      logits.push_back(logits_(inputs[3 + i], pass));
+    }
+    const Tensor loss =
+        options_.objective
+            ? options_.objective(logits, inputs[1])
+            : cross_entropy(logits[0], inputs[1], {.label_smoothing = options_.label_smoothing});
+    Tensor penalty;
     for (const Tensor& p : pass.penalties) penalty = penalty.defined() ? penalty + p : p;
-    gradients = tape.gradient(penalty.defined() ? loss + penalty : loss, parameters_);
-    correct = count_correct(logits, inputs[1]);
+    if (penalty.defined() && versions > 0) penalty = penalty / static_cast<double>(1 + versions);
+    gradients = tape.gradient(penalty.defined() ? loss + penalty : loss, watched);
+    results = {loss, count_correct(logits[0], inputs[1])};
+    if (penalty.defined()) results.push_back(penalty);
+  }
+  if (options_.input_gradient) {
+    results.push_back(gradients.back());
+    gradients.pop_back();
   }
   if (options_.clip_norm) gradients = clipped_by_norm(gradients, *options_.clip_norm);
   optimizer_.step(gradients, inputs[2]);
   for (const Pass::Update& update : pass.updates) copy_into(update.buffer, update.value);
   if (options_.average) options_.average->update(squeeze(slice(inputs[2], 0, 2, 3), 0));
-  return penalty.defined() ? Tensors{loss, correct, penalty} : Tensors{loss, correct};
+  return results;
 }
 
 StepResult TrainStep::operator()(const Tensor& images, const Tensor& labels, const Tensor& numbers,
-                                 const Tensors& keys) {
+                                 const Tensors& keys, const Tensors& versions) {
   Tensors inputs{images, labels, numbers};
+  inputs.insert(inputs.end(), versions.begin(), versions.end());
   inputs.insert(inputs.end(), keys.begin(), keys.end());
   check_parameters();
-  const auto f = [this](const Tensors& in) { return compute(in); };
+  const auto f = [this, count = versions.size()](const Tensors& in) { return compute(in, count); };
   const Tensors results = options_.plan ? replay(plans_, inputs, f) : f(inputs);
+  const size_t always = options_.input_gradient ? 3 : 2;
   return {.loss = results[0].item(),
-          .penalty = results.size() > 2 ? results[2].item() : 0,
-          .correct = static_cast<int64_t>(results[1].item())};
+          .penalty = results.size() > always ? results[2].item() : 0,
+          .correct = static_cast<int64_t>(results[1].item()),
+          .input_gradient = options_.input_gradient ? results.back() : Tensor()};
 }
 
 size_t TrainStep::plan_bytes() const {

@@ -21,19 +21,26 @@ using Logits = std::function<Tensor(const Tensor& images, Pass& pass)>;
 // (Module::key_count); step: counted from 0.
 Tensors step_keys(uint64_t seed, int64_t count, int64_t step);
 
+// What a step makes small, (): of the logits (N, classes) of the batch, and of its other versions
+// if there are any (nn/attack/objective.h). labels: int32 (N).
+using Objective = std::function<Tensor(const Tensors& logits, const Tensor& labels)>;
+
 struct StepOptions {
   double label_smoothing = 0;
+  Objective objective = {};  // empty: the cross-entropy, with the label smoothing
   std::optional<double> clip_norm = {};
   WeightAverage* average = nullptr;  // follows the parameters; must outlive the step
   // Capture the whole step as one plan. Not possible where the forward pass reads values on the
   // host: adaptive solvers.
   bool plan = true;
+  bool input_gradient = false;  // StepResult::input_gradient
 };
 
 struct StepResult {
   double loss = 0;      // mean over the batch, penalties not counted
-  double penalty = 0;   // the sum of Pass::penalties
-  int64_t correct = 0;  // arg max of the logits equal to the label
+  double penalty = 0;   // the sum of Pass::penalties, the mean over the versions of the batch
+  int64_t correct = 0;  // arg max of the logits of `images` equal to the label
+  Tensor input_gradient = {};  // of the loss, like images. Of a plan: valid until the next call
 };
 
 // One optimiser step on a batch: forward, cross-entropy and penalties, backward, update, and the
@@ -44,15 +51,18 @@ class TrainStep {
   TrainStep(Logits logits, Optimizer& optimizer, const StepOptions& options = {});
 
   // images: (N, ..), labels: int32 (N). numbers: Optimizer::numbers. keys: model.key_count() random
-  // keys.
+  // keys. versions: the same samples changed, (N, ..) each, for an objective that compares: passes
+  // of their own, with the same keys.
   StepResult operator()(const Tensor& images, const Tensor& labels, const Tensor& numbers,
-                        const Tensors& keys = {});
+                        const Tensors& keys = {}, const Tensors& versions = {});
+  // Captures anew: for a model that from now on computes something else.
+  void forget_plans() { plans_.clear(); }
   // Memory of all plans, and how often they took memory from the device.
   size_t plan_bytes() const;
   int64_t plan_allocations() const;
 
  private:
-  Tensors compute(const Tensors& inputs);
+  Tensors compute(const Tensors& inputs, size_t versions);
   void check_parameters() const;
 
   Logits logits_;

@@ -57,6 +57,22 @@ class Options {
                               ode::number_text(value), "."));
     return static_cast<int64_t>(value);
   }
+  // Numbers joined by +.
+  std::vector<double> numbers(const std::string& option, const std::vector<double>& otherwise) {
+    const auto text = word_.take(option);
+    if (!text) return otherwise;
+    std::vector<double> values;
+    for (size_t begin = 0; begin <= text->size();) {
+      const size_t end = std::min(text->find('+', begin), text->size());
+      const std::optional<double> value = ode::parse_number(text->substr(begin, end - begin));
+      if (!value || *value < 0)
+        throw ValueError(concat("attack: ", name(), ": ", option,
+                                " must be numbers of at least 0, joined by +, got ", *text, "."));
+      values.push_back(*value);
+      begin = end + 1;
+    }
+    return values;
+  }
   // One of several words, the first unless given.
   size_t choice(const std::string& option, const std::vector<std::string>& words) {
     const auto text = word_.take(option);
@@ -75,6 +91,13 @@ class Options {
     using enum nn::AttackLoss;
     constexpr nn::AttackLoss losses[] = {cross_entropy, margin, dlr, clipped_margin};
     return losses[choice("loss", {"ce", "cw", "dlr", "cw-clipped"})];
+  }
+  nn::AttackLoss loss_or_kl() {
+    if (word_.options().contains("loss") && word_.options().at("loss") == "kl") {
+      word_.take("loss");
+      return nn::AttackLoss::kl;
+    }
+    return loss();
   }
   // In L2 eps is the length of the whole change and may be above 1.
   double eps(double otherwise, nn::AttackNorm norm = nn::AttackNorm::linf) {
@@ -134,6 +157,17 @@ const std::vector<Entry>& entries() {
                                            .seed = o.seed});
            },
        .noise = true},
+      {.text = {"tisode-noise",
+                "as TisODE trains: a share of the images gets Gaussian noise of one of these sizes",
+                "sigma=50/255+75/255+100/255,share=0.5"},
+       .parse =
+           [](Options& o) {
+             nn::MixedNoiseOptions options{.range = o.range, .seed = o.seed};
+             options.sigmas = o.numbers("sigma", options.sigmas);
+             options.share = o.number("share", options.share, 0, 1);
+             return noise(nn::mixed_noise, options);
+           },
+       .noise = true},
       {.text = {"uniform", "uniform noise", "eps=8/255"},
        .parse =
            [](Options& o) {
@@ -173,22 +207,26 @@ const std::vector<Entry>& entries() {
                                                 .seed = o.seed});
            },
        .one_step = true},
-      {.text =
-           {"pgd", "projected gradient ascent (Madry et al. 2018)",
-            "eps=8/255,step=2/255,iterations=20,restarts=1,start=random|clean,loss=ce,norm=linf"},
+      {.text = {"pgd", "projected gradient ascent (Madry et al. 2018)",
+                "eps=8/255,step=2/255,iterations=20,restarts=1,start=random|clean|normal,"
+                "result=best|last,loss=ce|cw|dlr|cw-clipped|kl,norm=linf|l2"},
        .parse =
            [](Options& o) {
              const nn::AttackNorm norm = o.norm();
-             return bound(nn::pgd, nn::PgdOptions{
-                                       .eps = o.eps(8.0 / 255, norm),
-                                       .step = o.positive("step", 2.0 / 255),
-                                       .iterations = o.count("iterations", 20),
-                                       .restarts = o.count("restarts", 1),
-                                       .random_start = o.choice("start", {"random", "clean"}) == 0,
-                                       .norm = norm,
-                                       .loss = o.loss(),
-                                       .range = o.range,
-                                       .seed = o.seed});
+             using enum nn::PgdStart;
+             constexpr nn::PgdStart starts[] = {uniform, clean, normal};
+             return bound(
+                 nn::pgd,
+                 nn::PgdOptions{.eps = o.eps(8.0 / 255, norm),
+                                .step = o.positive("step", 2.0 / 255),
+                                .iterations = o.count("iterations", 20),
+                                .restarts = o.count("restarts", 1),
+                                .start = starts[o.choice("start", {"random", "clean", "normal"})],
+                                .last = o.choice("result", {"best", "last"}) == 1,
+                                .norm = norm,
+                                .loss = o.loss_or_kl(),
+                                .range = o.range,
+                                .seed = o.seed});
            }},
       {.text = {"apgd-ce", "PGD that sizes its steps itself, cross-entropy (Croce, Hein 2020)",
                 "eps=8/255,iterations=100,restarts=1,norm=linf|l2"},
@@ -302,7 +340,7 @@ const std::vector<Entry>& entries() {
                           nn::PgdOptions{.eps = eps,
                                          .step = o.positive("step", std::max(eps, 1e-9) / 5),
                                          .iterations = o.count("iterations", 9),
-                                         .random_start = false,
+                                         .start = nn::PgdStart::clean,
                                          .loss = nn::AttackLoss::clipped_margin,
                                          .range = o.range,
                                          .seed = o.seed});

@@ -7,11 +7,11 @@
 
 namespace slope::program {
 
-void SolveMeter::end_pass() {
+void SolveMeter::end_pass(int64_t count) {
   if (!solves_.empty()) {
     last_forward_ = last_backward_ = 0;
     for (const auto& s : solves_) {
-      const auto samples = static_cast<double>(s->samples);
+      const auto samples = static_cast<double>(s->samples * count);
       last_forward_ += static_cast<double>(s->evaluations) / samples;
       last_backward_ += static_cast<double>(s->evaluations_backward) / samples;
     }

@@ -17,7 +17,8 @@ class SolveMeter {
   std::vector<std::string>* warnings() { return &warnings_; }
   // Ends a forward pass (and its gradient). A replayed plan reports nothing new: then the last pass
   // counts again.
-  void end_pass();
+  // count: where it was several passes over the batch, of which each counts.
+  void end_pass(int64_t count = 1);
   double forward() const {
     return passes_ ? forward_ / static_cast<double>(passes_) : 0;
   }  // mean per pass

@@ -40,14 +40,21 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
     average_ = std::make_unique<nn::WeightAverage>(model_->named_parameters(), options.ema);
     step.average = average_.get();
   }
+  const bool robust = !options.train_attack.empty() || !options.train_noise.empty();
+  const nn::Range range = data_range(data_word(options));
+  const RobustWord word =
+      robust ? parse_robust_word(options.train_attack, options.train_noise, range, settings.seed)
+             : RobustWord{};
+  RobustTraining::configure(word, step);
   train_step_ = std::make_unique<nn::TrainStep>(
       [this](const Tensor& x, nn::Pass& pass) { return solve_(x, pass, at_.step); }, *optimizer_,
       step);
-  if (!options.train_attack.empty() || !options.train_noise.empty()) {
+  if (robust) {
+    Shape batch{std::min(options.batch, data_.train.size())};
+    for (int i = 0; i < data_.train.sample.rank(); ++i) batch.push_back(data_.train.sample[i]);
     robust_ = std::make_unique<RobustTraining>(
-        options.train_attack, options.train_noise, data_range(data_word(options)),
-        [this](const Tensor& x) { return solve_.attacked(x, at_.step); }, solve_.plan(),
-        settings.seed);
+        word, range, [this](const Tensor& x) { return solve_.attacked(x, at_.step); },
+        solve_.plan(), settings.seed, batch, settings.value_dtype());
   }
   evaluated_ = std::make_unique<Defence>(std::vector<const models::Classifier*>{model_.get()},
                                          solve_.tested(), solve_.steps(), ode::GradientChoice{},
@@ -70,6 +77,10 @@ std::vector<nn::NamedTensor> Trainer::state() const {
   if (average_) {
     for (const nn::NamedTensor& v : average_->values())
       all.push_back({"optimizer.trained." + v.name, v.tensor});
+  }
+  if (robust_) {
+    for (const nn::NamedTensor& s : robust_->state())
+      all.push_back({"optimizer." + s.name, s.tensor});
   }
   return all;
 }
@@ -112,16 +123,25 @@ int64_t Trainer::total_steps() const {
 // False when it was stopped.
 bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
   loader_->start(at_.epoch, at_.batch);
+  if (solve_.begin_epoch(at_.epoch)) train_step_->forget_plans();
+  const int64_t replays = robust_ ? robust_->replays() : 1;
   nn::Batch batch;
   while (at_.step < total_steps()) {
     const double start = now();
     if (!loader_->next(&batch)) break;
     loading_ += now() - start;
     const nn::ScheduleValues values = schedule_->at(at_.step, total_steps());
-    const Tensor x = robust_ ? (*robust_)(batch.x, batch.labels, at_.examples) : batch.x;
-    const nn::StepResult result = (*train_step_)(
-        x, batch.labels, optimizer_->numbers(values.rate, values.momentum, at_.step + 1),
-        nn::step_keys(settings_.seed, solve_.key_count(), at_.step));
+    const auto update = [&](int64_t replay, const Tensor& x, const Tensors& versions) {
+      const int64_t step = at_.step * replays + replay;
+      const nn::StepResult result = (*train_step_)(
+          x, batch.labels, optimizer_->numbers(values.rate, values.momentum, step + 1),
+          nn::step_keys(settings_.seed, solve_.key_count(), step), versions);
+      solve_.meter().end_pass(1 + static_cast<int64_t>(versions.size()));
+      return result;
+    };
+    const nn::StepResult result = robust_
+                                      ? robust_->train(batch.x, batch.labels, at_.examples, update)
+                                      : update(0, batch.x, {});
     count(result, batch.labels.size());
     at_.seconds += now() - start;
     record_.step(at_, total_steps(), options_.batch, values.rate);
@@ -138,7 +158,6 @@ void Trainer::count(const nn::StepResult& r, int64_t samples) {
     throw SolveError(astray(concat("the ", loss ? "loss" : "penalty", " is ",
                                    shown(loss ? r.loss : r.penalty), " at step ", at_.step + 1)));
   }
-  solve_.meter().end_pass();
   at_.nfe_forward = solve_.meter().forward();
   at_.nfe_backward = solve_.meter().backward();
   at_.loss_sum += r.loss * static_cast<double>(samples);

@@ -116,9 +116,11 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
               "(slope info data), as in crop,padding=4,flip");
   options.add("--train-attack", v.train_attack,
               "Train on attacked samples: fgsm-random,eps=8/255,alpha=10/255, pgd,.. "
-              "(slope info attacks)");
+              "(slope info attacks); or trades,eps=8/255,step=0.007,iterations=10,beta=6; or "
+              "free,eps=8/255,replays=8");
   options.add("--train-noise", v.train_noise,
-              "Train on noisy samples: noise,sigma=50/255, uniform,eps=0.3 or salt-pepper,p=0.1");
+              "Train on noisy samples: noise,sigma=50/255, tisode-noise, uniform,eps=0.3 or "
+              "salt-pepper,p=0.1");
 }
 
 std::string to_toml(const TrainingOptions& v, const Settings& s) {

@@ -29,7 +29,8 @@ TrainingSolve::TrainingSolve(const TrainingOptions& options, const Settings& set
              .regularize = ode::parse_regularization(options.regularize),
              .solves = meter_.sink(),
              .warnings = meter_.warnings()};
-  if (!blocks_.regularize.none() && !model.has_ode())
+  regularize_ = blocks_.regularize;
+  if (!regularize_.none() && !model.has_ode())
     throw ValueError(concat("regularize: ", options.model, " has no ODE block."));
   const bool fixed = !regime_.random() &&
                      std::all_of(regime_.solvers.begin(), regime_.solvers.end(), can_be_captured);
@@ -55,12 +56,13 @@ Tensor TrainingSolve::attacked(const Tensor& x, int64_t step) const {
 }
 
 int64_t TrainingSolve::key_count() const {
-  return model_.key_count() + ode::key_count(model_, blocks_.regularize);
+  return model_.key_count() + ode::key_count(model_, regularize_);
 }
 
-bool TrainingSolve::penalized() const {
-  return blocks_.regularize.walks() || blocks_.regularize.kinetic > 0 ||
-         blocks_.regularize.jacobian > 0;
+bool TrainingSolve::begin_epoch(int64_t epoch) {
+  const double before = blocks_.regularize.steady.weight;
+  blocks_.regularize = regularize_.in_epoch(epoch);
+  return blocks_.regularize.steady.weight != before;
 }
 
 ode::Regime TrainingSolve::tested() const {

@@ -24,12 +24,15 @@ class TrainingSolve {
   // The same outside of training and without a report: as an attack on the batch sees the model.
   Tensor attacked(const Tensor& x, int64_t step) const;
 
+  // Before the steps of an epoch, the first one being 0. True: passes now compute something else
+  // than before (a regulariser begins), so what was captured of them is to be forgotten.
+  bool begin_epoch(int64_t epoch);
   // Whether a pass does the same in every step, so that it may be captured.
   bool plan() const { return plan_; }
   // Random keys of one training step.
   int64_t key_count() const;
   // Whether there are terms beside the loss.
-  bool penalized() const;
+  bool penalized() const { return regularize_.penalizes(); }
   // As the model is tested: a random regime with its first solver, an ensemble as what it is.
   ode::Regime tested() const;
 
@@ -50,6 +53,7 @@ class TrainingSolve {
   std::unique_ptr<ode::MetaSolver> meta_;
   SolveMeter meter_;
   ode::BlockSettings blocks_;
+  ode::Regularization regularize_;  // of all epochs; blocks_ has this epoch's
   bool plan_;
 };
 

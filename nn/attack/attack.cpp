@@ -10,19 +10,19 @@
 namespace slope::nn {
 namespace {
 
-// x, labels (, targets) -> loss (N), logits (N, classes) (, gradient like x, its largest value
-// (N)).
+// x, labels (, what the loss compares with) -> loss (N), logits (N, classes) (, gradient like x,
+// its largest value (N)).
 Tensors compute(const AttackedModel& model, AttackLoss loss, bool with_gradient,
                 const Tensors& in) {
   const Tensor& x = in[0];
-  const Tensor targets = in.size() > 2 ? in[2] : Tensor();
+  const Tensor other = in.size() > 2 ? in[2] : Tensor();
   if (!with_gradient) {
     const Tensor logits = model(x);
-    return {attack_loss(logits, in[1], loss, targets), logits};
+    return {attack_loss(logits, in[1], loss, other), logits};
   }
   Tape tape({x});
   const Tensor logits = model(x);
-  const Tensor losses = attack_loss(logits, in[1], loss, targets);
+  const Tensor losses = attack_loss(logits, in[1], loss, other);
   const Tensor gradient = tape.gradient(losses, {x}, ones_like(losses))[0];
   Axes axes;
   for (int i = 1; i < x.rank(); ++i) axes.push_back(i);
@@ -35,6 +35,7 @@ AttackSamples AttackSamples::take(const std::vector<int64_t>& places) const {
   AttackSamples taken{
       .x = take_rows(x, places), .labels = take_rows(labels, places), .numbers = {}};
   for (const int64_t i : places) taken.numbers.push_back(number(i));
+  if (clean_logits.defined()) taken.clean_logits = take_rows(clean_logits, places);
   return taken;
 }
 
@@ -71,6 +72,11 @@ Target::Evaluation Target::evaluate(const Tensor& x, const AttackSamples& sample
   const int64_t n = x.dim(0), size = options_.plan ? capacity(n) : n;
   Tensors inputs{x, samples.labels};
   if (targeted(loss)) inputs.push_back(from_host(targets, {n}, x.device()));
+  if (loss == AttackLoss::kl) {
+    if (!samples.clean_logits.defined())
+      throw ValueError("attack: kl compares with the clean logits, which are missing. Use pgd.");
+    inputs.push_back(samples.clean_logits);
+  }
   if (size != n) {  // the first sample fills what is left
     std::vector<int64_t> places(static_cast<size_t>(size), 0);
     for (int64_t i = 0; i < n; ++i) places[static_cast<size_t>(i)] = i;

@@ -30,6 +30,7 @@ struct AttackSamples {
   Tensor x;                           // (N, ..)
   Tensor labels;                      // int32 (N)
   std::vector<int64_t> numbers = {};  // (N); empty: 0, 1, ..
+  Tensor clean_logits = {};           // (N, classes): what AttackLoss::kl compares with
 
   int64_t size() const { return x.dim(0); }
   int64_t number(int64_t i) const { return numbers.empty() ? i : numbers[static_cast<size_t>(i)]; }

@@ -46,6 +46,8 @@ const char* name(AttackLoss loss) {
       return "cw-targeted";
     case AttackLoss::targeted_dlr:
       return "dlr-targeted";
+    case AttackLoss::kl:
+      return "kl";
   }
   return "";
 }
@@ -59,7 +61,7 @@ int64_t least_classes(AttackLoss loss) {
 }
 
 Tensor attack_loss(const Tensor& logits, const Tensor& labels, AttackLoss loss,
-                   const Tensor& targets) {
+                   const Tensor& other) {
   if (logits.rank() != 2 || logits.dim(1) < least_classes(loss)) {
     throw ValueError(concat("attack: the loss ", name(loss),
                             " needs logits (N, classes) of at least ", least_classes(loss),
@@ -67,11 +69,12 @@ Tensor attack_loss(const Tensor& logits, const Tensor& labels, AttackLoss loss,
   }
   if (loss == AttackLoss::cross_entropy)
     return cross_entropy(logits, labels, {.reduction = Reduction::none});
+  if (loss == AttackLoss::kl) return divergence(other, logits);
 
   const Tensor own = mask_of(labels, logits);
-  const Tensor other = targeted(loss) ? mask_of(targets, logits)
+  const Tensor rival = targeted(loss) ? mask_of(other, logits)
                                       : mask_of(argmax(select(own, -kInfinity, logits), 1), logits);
-  const Tensor margin = at(logits, other) - at(logits, own);
+  const Tensor margin = at(logits, rival) - at(logits, own);
   if (loss == AttackLoss::margin || loss == AttackLoss::targeted_margin) return margin;
   if (loss == AttackLoss::clipped_margin) return select(margin < 0, margin, 0.0);
 
@@ -81,6 +84,11 @@ Tensor attack_loss(const Tensor& logits, const Tensor& labels, AttackLoss loss,
   Tensor low = at(logits, order.next());
   if (loss == AttackLoss::targeted_dlr) low = (low + at(logits, order.next())) * 0.5;
   return margin / (first - low + 1e-12);
+}
+
+Tensor divergence(const Tensor& clean, const Tensor& logits) {
+  const Tensor log_p = log_softmax(clean);
+  return sum(exp(log_p) * (log_p - log_softmax(logits)), {1});
 }
 
 }  // namespace slope::nn

@@ -13,17 +13,23 @@ enum class AttackLoss {
   dlr,              // (max_{i != y} z_i - z_y) / (p1 - p3 + 1e-12) (Croce, Hein 2020)
   targeted_margin,  // z_t - z_y
   targeted_dlr,     // (z_t - z_y) / (p1 - (p3 + p4) / 2 + 1e-12)
+  kl,  // KL(softmax(c) || softmax(z)), c: the logits of the clean sample (Zhang et al. 2019)
 };
 const char* name(AttackLoss loss);
 bool targeted(AttackLoss loss);
 // The number of classes that a loss needs: 2, 3 for dlr, 4 for targeted_dlr.
 int64_t least_classes(AttackLoss loss);
 
-// logits: (N, classes), labels and targets: int32 (N), targets for targeted losses only -> (N).
+// logits: (N, classes), labels: int32 (N), other: what the loss compares with, the targets int32
+// (N) of a targeted loss or the clean logits of kl -> (N).
 // The quotients of dlr do not change when all logits are scaled or shifted, so large logits do not
 // make the gradient vanish; the gradient goes through numerator and denominator.
 // ValueError where there are too few classes.
 Tensor attack_loss(const Tensor& logits, const Tensor& labels, AttackLoss loss,
-                   const Tensor& targets = {});
+                   const Tensor& other = {});
+
+// logits, clean: (N, classes) -> (N): the divergence of the predicted classes from those of the
+// clean samples. Its gradient reaches both.
+Tensor divergence(const Tensor& clean, const Tensor& logits);
 
 }  // namespace slope::nn

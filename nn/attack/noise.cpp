@@ -7,11 +7,27 @@
 namespace slope::nn {
 
 Tensor gaussian_noise(const AttackSamples& samples, const NoiseOptions& o) {
-  if (!(o.sigma >= 0) || std::isinf(o.sigma))
-    throw ValueError(concat("noise: sigma must not be negative, got ", o.sigma, "."));
+  return mixed_noise(samples, {.sigmas = {o.sigma}, .share = 1, .range = o.range, .seed = o.seed});
+}
+
+Tensor mixed_noise(const AttackSamples& samples, const MixedNoiseOptions& o) {
+  if (o.sigmas.empty()) throw ValueError("noise: there is no sigma.");
+  for (const double sigma : o.sigmas) {
+    if (!(sigma >= 0) || std::isinf(sigma))
+      throw ValueError(concat("noise: sigma must not be negative, got ", sigma, "."));
+  }
+  if (!(o.share >= 0 && o.share <= 1))
+    throw ValueError(concat("noise: share must be from 0 to 1, got ", o.share, "."));
+  std::vector<double> sigma;  // of each sample, from draws of its own
+  for (int64_t i = 0; i < samples.size(); ++i) {
+    SampleRandom random(o.seed, stream(AttackStream::noise, 3), samples.number(i));
+    const bool noisy = random.uniform() < o.share;
+    const auto which = static_cast<size_t>(random.below(static_cast<int64_t>(o.sigmas.size())));
+    sigma.push_back(noisy ? o.sigmas[which] : 0);
+  }
   const Tensor change = draw_like(samples, o.seed, stream(AttackStream::noise),
-                                  [&](SampleRandom& r) { return o.sigma * r.normal(); });
-  return clamp(samples.x + change, o.range.low, o.range.high);
+                                  [](SampleRandom& r) { return r.normal(); });
+  return clamp(samples.x + change * column(sigma, change), o.range.low, o.range.high);
 }
 
 Tensor uniform_noise(const AttackSamples& samples, const UniformNoiseOptions& o) {

@@ -13,6 +13,16 @@ struct NoiseOptions {
 };
 Tensor gaussian_noise(const AttackSamples& samples, const NoiseOptions& options = {});
 
+// As TisODE trains (Yan et al. 2020): a share of the samples gets Gaussian noise, each of a sigma
+// that is one of several, all as likely; the others stay as they are.
+struct MixedNoiseOptions {
+  std::vector<double> sigmas = {50.0 / 255, 75.0 / 255, 100.0 / 255};
+  double share = 0.5;
+  Range range = {};
+  uint64_t seed = 0;
+};
+Tensor mixed_noise(const AttackSamples& samples, const MixedNoiseOptions& options = {});
+
 // Uniform in the L-infinity ball.
 struct UniformNoiseOptions {
   double eps = 8.0 / 255;

@@ -56,6 +56,27 @@ std::vector<Named> all_attacks(double eps) {
       {"noise", -1, linf, [](Target&, const AttackSamples& s) { return gaussian_noise(s); }},
       {"uniform", eps, linf,
        [=](Target&, const AttackSamples& s) { return uniform_noise(s, {.eps = eps}); }},
+      {"mixed noise", -1, linf, [](Target&, const AttackSamples& s) { return mixed_noise(s); }},
+      {"pgd as in TRADES", eps, linf,
+       [=](Target& t, const AttackSamples& s) {
+         return pgd(t, s,
+                    {.eps = eps,
+                     .step = std::max(eps / 3, 0.01),
+                     .iterations = 3,
+                     .start = PgdStart::normal,
+                     .last = true,
+                     .loss = AttackLoss::kl});
+       }},
+      {"pgd on kl, the best", eps, linf,
+       [=](Target& t, const AttackSamples& s) {
+         return pgd(t, s,
+                    {.eps = eps,
+                     .step = std::max(eps / 3, 0.01),
+                     .iterations = 3,
+                     .restarts = 2,
+                     .start = PgdStart::normal,
+                     .loss = AttackLoss::kl});
+       }},
       {"salt-pepper", -1, linf,
        [](Target&, const AttackSamples& s) { return salt_pepper_noise(s); }},
       {"fgsm-random", eps, linf,
@@ -261,6 +282,19 @@ TEST_CASE("noise: its laws") {
   CHECK(mean(equal(pepper, full_like(pepper, 1))).item() == doctest::Approx(0.1).epsilon(0.1));
   // A pixel is hit as a whole.
   CHECK(max(abs(slice(pepper, 3, 0, 1) - slice(pepper, 3, 1, 2))).item() == 0);
+  // A share of the samples, each of one of the sigmas.
+  const AttackSamples many{.x = full({3000, 30}, 0.5, Dtype::f64),
+                           .labels = from_host(std::vector<int32_t>(3000, 0), {3000})};
+  const Tensor mixed = mixed_noise(many, {.sigmas = {0.01, 0.1}, .share = 0.6}) - 0.5;
+  int64_t none = 0, small = 0;
+  for (const double length : norm(mixed, {1}).values()) {
+    none += length == 0;
+    small += length > 0 && length < 0.17;  // 0.055 or 0.55 in the mean
+  }
+  CHECK(static_cast<double>(none) / 3000 == doctest::Approx(0.4).epsilon(0.07));
+  CHECK(static_cast<double>(small) / 3000 == doctest::Approx(0.3).epsilon(0.09));
+  CHECK(contains(message_of<ValueError>([&] { mixed_noise(s, {.sigmas = {0.1, -1}}); }), "got -1"));
+  CHECK(contains(message_of<ValueError>([&] { mixed_noise(s, {.share = 2}); }), "from 0 to 1"));
   CHECK(gaussian_noise(s, {.seed = 1}).values() != gaussian_noise(s, {.seed = 2}).values());
 }
 
