@@ -108,6 +108,7 @@ Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
     Tensors keys;
     while (static_cast<int64_t>(keys.size()) < wish.keys()) keys.push_back(pass.next_key());
     const Field field = module.field(x.shape(), pass);
+    if (settings.on_block) settings.on_block(field, x);
     StepPlans* plans = settings.plans ? &module.step_plans(pass.training) : nullptr;
     // weight: of this solver's penalties among those of an ensemble.
     const auto solved = [&](const Solver& solver, double weight) {

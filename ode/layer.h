@@ -1,6 +1,7 @@
 // An ODE block in a network: a field that is a module, solved from t = 0 to t = 1.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +52,8 @@ struct BlockSettings {
   std::vector<std::shared_ptr<Statistics>>* solves = nullptr;
   // Receives Solution::warnings, each text once.
   std::vector<std::string>* warnings = nullptr;
+  // Sees each block before it is solved: its field, and the state (N, ..) that it starts from.
+  std::function<void(const Field& field, const Tensor& y0)> on_block = {};
 };
 
 // The random keys that the regularisers of all ODE blocks of a model take in one training pass.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/initialize.h"
+#include "nn/linear.h"
 #include "nn/module.h"
 #include "ode/layer.h"
 
@@ -29,6 +30,8 @@ class Classifier : public nn::Module {
   // The ODE block's field where its state is the sample itself, so that it can be drawn (points);
   // null elsewhere.
   virtual const ode::FieldModule* sample_field() const { return nullptr; }
+  // The layer that decides from the end of that ODE; null where sample_field is.
+  virtual const nn::Linear* sample_head() const { return nullptr; }
   const InputFacts& facts() const { return facts_; }
   // The word it was made from, with every option that is not the default.
   const std::string& word() const { return word_; }

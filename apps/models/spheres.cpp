@@ -107,6 +107,7 @@ class PointClassifier final : public Classifier {
     return linear_.forward(ode::solve_block(*ode_, x, pass, settings), pass);
   }
   const ode::FieldModule* sample_field() const override { return ode_.get(); }
+  const nn::Linear* sample_head() const override { return &linear_; }
   std::string describe() const override { return what_; }
 
  private:

@@ -25,14 +25,19 @@ std::string script_safe(const nlohmann::ordered_json& json) {
 }  // namespace
 
 void write_page(const std::filesystem::path& file, const std::string& title,
-                const std::string& script, const nlohmann::ordered_json& data) {
+                const std::vector<std::string>& scripts, const nlohmann::ordered_json& data) {
+  std::string elements;  // each in one of its own: where one fails, the others still draw
+  for (const std::string& name : scripts) {
+    SLOPE_ASSERT(!asset(name).empty());
+    elements.append("<script>").append(asset(name)).append("</script>\n");
+  }
   std::string html(asset("report.html"));
   // Each mark once, the ones that a later replacement could bring in last.
   replace(html, "{{title}}", title);
   replace(html, "{{title}}", title);
   replace(html, "{{style}}", asset("report.css"));
   replace(html, "{{base}}", asset("base.js"));
-  replace(html, "{{script}}", asset(script));
+  replace(html, "{{scripts}}", elements);
   replace(html, "{{chart}}", asset("chart.min.js"));
   replace(html, "{{data}}", script_safe(data));
 

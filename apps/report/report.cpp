@@ -14,6 +14,15 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+// What the page shows, from top to bottom within each section. To add a chart: a script in assets/
+// that draws it from report.data and returns where that is not there, its name here, and the file
+// of the run folder that it draws in kFiles.
+const std::vector<std::string> kScripts = {"line_chart.js", "training.js", "results.js",
+                                           "solvers.js",    "attacks.js",  "plane.js",
+                                           "states.js",     "mistakes.js"};
+// NAME.json of the run folder is report.data.NAME, null where it is not there.
+const std::vector<std::string> kFiles = {"mistakes", "pictures", "plane", "states"};
+
 std::string read_text(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
@@ -74,6 +83,13 @@ std::string fixed(double value, int digits) {
   return text;
 }
 
+// Whether the model has an ODE to solve; what is not known counts as one.
+bool solves(const Json& metrics) {
+  return metrics.empty() || std::any_of(metrics.begin(), metrics.end(), [](const Json& row) {
+           return row["nfe_forward"].get<double>() > 0;
+         });
+}
+
 Json figures(const Json& metrics) {
   Json list = Json::array();
   if (metrics.empty()) return list;
@@ -83,16 +99,46 @@ Json figures(const Json& metrics) {
   list.push_back(
       {fixed(100 * last["test_accuracy"].get<double>(), 2) + " %", "test accuracy, last epoch"});
   list.push_back({fixed(100 * best, 2) + " %", "test accuracy, best epoch"});
-  list.push_back({fixed(last["test_loss"].get<double>(), 4), "test loss"});
+  const double loss = last["test_loss"].get<double>();
+  list.push_back({std::isfinite(loss) ? fixed(loss, 4) : "not finite", "test loss"});
   const auto evaluations = [&](const char* key) {
     const double n = last[key].get<double>();
     return fixed(n, n == std::floor(n) ? 0 : 1);
   };
-  list.push_back(
-      {evaluations("nfe_forward") + " / " + evaluations("nfe_backward"), "NFE forward / backward"});
+  if (solves(metrics)) {
+    list.push_back({evaluations("nfe_forward") + " / " + evaluations("nfe_backward"),
+                    "NFE forward / backward"});
+  }
   const double seconds = last["seconds"].get<double>();
   list.push_back({fixed(seconds, seconds < 10 ? 1 : 0) + " s", "training"});
+  const auto epochs = last["epoch"].get<double>();
+  list.push_back({fixed(epochs, 0), epochs == 1 ? "epoch" : "epochs"});
   return list;
+}
+
+std::string summary(const std::string& config, const Json& metrics) {
+  const std::string solver = solves(metrics) ? config_value(config, "solver") + ", " : "";
+  return config_value(config, "data") + ", trained with " + solver +
+         config_value(config, "optimizer") + ", batch " + config_value(config, "batch");
+}
+
+// What is to be said of a run that has not come to its end.
+std::string notice(const Json& outcome) {
+  if (!outcome.is_object()) return {};
+  const std::string state = outcome.value("state", "");
+  if (state == "stopped") {
+    return "This run was stopped before its end; this is how far it had come. slope train --resume "
+           "goes on with it.";
+  }
+  if (state == "failed") {
+    return "This run failed; this is how far it had come. What was wrong: " +
+           outcome.value("why", "");
+  }
+  if (state == "running") {
+    return "This run had not ended when this page was made: it was still training, or it was killed. "
+           "slope train --resume goes on with a killed one.";
+  }
+  return {};
 }
 
 }  // namespace
@@ -102,20 +148,16 @@ void write(const fs::path& run) {
   const Json metrics = read_metrics(run / "metrics.csv");
   const Json results = read_json(run / "results.json");
   const std::string model = config_value(config, "model");
-  const Json data{
-      {"summary", config_value(config, "data") + ", trained with " +
-                      config_value(config, "solver") + ", " + config_value(config, "optimizer") +
-                      ", batch " + config_value(config, "batch")},
-      {"config", config},
-      {"data", config_value(config, "data")},
-      {"dtype", config_value(config, "dtype")},
-      {"figures", figures(metrics)},
-      {"metrics", metrics},
-      {"results", results.is_object() ? results : Json::object()},
-      {"mistakes", read_json(run / "mistakes.json")},
-      {"pictures", read_json(run / "pictures.json")},
-      {"plane", read_json(run / "plane.json")}};
-  write_page(run / "report.html", model, "report.js", data);
+  Json data{{"summary", summary(config, metrics)},
+            {"notice", notice(read_json(run / "outcome.json"))},
+            {"config", config},
+            {"data", config_value(config, "data")},
+            {"dtype", config_value(config, "dtype")},
+            {"figures", figures(metrics)},
+            {"metrics", metrics},
+            {"results", results.is_object() ? results : Json::object()}};
+  for (const std::string& name : kFiles) data[name] = read_json(run / (name + ".json"));
+  write_page(run / "report.html", model, kScripts, data);
 }
 
 }  // namespace slope::report

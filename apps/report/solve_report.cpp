@@ -282,7 +282,7 @@ void write_solve(const std::filesystem::path& folder, const std::string& word,
             {"results", result_rows(solved)}};
   if (one) add_solution(data, first);
   std::filesystem::create_directories(folder);
-  write_page(folder / "report.html", word, "solve_report.js", data);
+  write_page(folder / "report.html", word, {"solve_report.js"}, data);
 }
 
 }  // namespace slope::report

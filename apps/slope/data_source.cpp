@@ -229,4 +229,11 @@ DataSets load_data(const std::string& word, const std::string& data_dir, uint64_
                           nearest(name, names), "? All of them: slope info data."));
 }
 
+std::vector<std::string> class_labels(const nn::Dataset& data) {
+  std::vector<std::string> names = data.class_names;
+  for (auto k = static_cast<int64_t>(names.size()); k < data.classes; ++k)
+    names.push_back(std::to_string(k));
+  return names;
+}
+
 }  // namespace slope::program

@@ -23,6 +23,8 @@ const std::vector<DataDescription>& data_list();
 // seed: of generated data. Errors: unknown word (ValueError), files that are not found (DataError:
 // where they were sought and what fetches them).
 DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed);
+// The names of its classes, their numbers where they have none. (classes)
+std::vector<std::string> class_labels(const nn::Dataset& data);
 // True for pixels in [0, 1]; points have no such range.
 bool is_image_data(const std::string& word);
 // The range that attacked values stay in: [0, 1] for pixels, none for points.

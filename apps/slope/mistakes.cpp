@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/slope/data_source.h"
 #include "apps/slope/output.h"
 #include "apps/slope/run_folder.h"
 
@@ -47,13 +48,8 @@ void write_mistakes(const std::filesystem::path& run, const std::vector<double>&
     return a.probability > b.probability;
   });
 
-  Json classes_json = test.class_names;
-  if (test.class_names.empty()) {
-    classes_json = Json::array();
-    for (int64_t k = 0; k < classes; ++k) classes_json.push_back(std::to_string(k));
-  }
   Json json{{"step", step},
-            {"classes", classes_json},
+            {"classes", class_labels(test)},
             {"confusion", confusion},
             {"shape", std::vector<int64_t>(test.sample.begin(), test.sample.end())},
             {"wrong", Json::array()}};

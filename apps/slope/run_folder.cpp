@@ -48,7 +48,8 @@ fs::path make_run_folder(const std::string& out, const std::string& model, bool 
 void remove_run_files(const fs::path& folder) {
   for (const char* file :
        {"metrics.csv", "log.txt", "model.safetensors", "best.safetensors", "plane.json",
-        "mistakes.json", "pictures.json", "results.json", "report.html"})
+        "states.json", "mistakes.json", "pictures.json", "results.json", "outcome.json",
+        "report.html"})
     fs::remove(folder / file);
 }
 

@@ -4,8 +4,10 @@
 
 #include "apps/report/report.h"
 #include "apps/slope/mistakes.h"
+#include "apps/slope/output.h"
 #include "apps/slope/plane.h"
 #include "apps/slope/results.h"
+#include "apps/slope/states.h"
 #include "apps/slope/trainer.h"
 
 namespace slope::program {
@@ -14,6 +16,22 @@ namespace {
 volatile std::sig_atomic_t stopped_by = 0;
 
 void on_signal(int number) { stopped_by = number; }
+
+// How the run stands, for its report: "running", "finished", "stopped" or "failed"; why, where it
+// failed.
+void write_outcome(const std::filesystem::path& folder, const char* state,
+                   const std::string& why = "") {
+  const nlohmann::ordered_json outcome{{"state", state}, {"why", why}};
+  write_text(folder / "outcome.json", json_text(outcome) + "\n");
+}
+
+// The report of a run that ended before its time.
+void report_early_end(const std::filesystem::path& folder, int64_t step, const char* state,
+                      const std::string& why = "") {
+  drop_stale_results(folder, step);
+  write_outcome(folder, state, why);
+  report::write(folder);
+}
 
 }  // namespace
 
@@ -34,12 +52,24 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
   action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  if (!trainer.run(folder, stopped_by)) return {folder, stopped_by, {}};
+  write_outcome(folder, "running");
+  try {
+    if (!trainer.run(folder, stopped_by)) {
+      report_early_end(folder, trainer.step(), "stopped");
+      return {folder, stopped_by, {}};
+    }
+  } catch (const SolveError& error) {
+    report_early_end(folder, trainer.step(), "failed", error.what());
+    throw;
+  }
   drop_stale_results(folder, trainer.step());
   write_plane(folder, trainer.model(), trainer.solver(), trainer.data().test,
               settings.value_dtype(), trainer.step());
+  write_states(folder, trainer.model(), trainer.solver(), trainer.data().test,
+               settings.value_dtype(), trainer.step());
   if (!trainer.test_logits().empty())
     write_mistakes(folder, trainer.test_logits(), trainer.data().test, trainer.step());
+  write_outcome(folder, "finished");
   report::write(folder);
   nlohmann::ordered_json result = trainer.result();
   result["report"] = (folder / "report.html").string();
