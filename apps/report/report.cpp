@@ -135,7 +135,8 @@ std::string notice(const Json& outcome) {
            outcome.value("why", "");
   }
   if (state == "running") {
-    return "This run had not ended when this page was made: it was still training, or it was killed. "
+    return "This run had not ended when this page was made: it was still training, or it was "
+           "killed. "
            "slope train --resume goes on with a killed one.";
   }
   return {};

@@ -7,8 +7,8 @@
 #include "apps/slope/data_source.h"
 #include "apps/slope/run_folder.h"
 #include "apps/slope/solver_path.h"
-#include "core/ops/movement.h"
 #include "core/ops/loss.h"
+#include "core/ops/movement.h"
 #include "ode/solver_word.h"
 
 namespace slope::program {
@@ -16,13 +16,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kCells = 80;    // of the decision map, each way
-constexpr int64_t kArrows = 17;   // of the vector field, each way
-constexpr int64_t kFields = 9;    // times at which a field that depends on t is drawn
-constexpr int64_t kMoving = 200;  // points on their way
-constexpr int64_t kFlowEvery = 8; // of every 8th of them the flow itself is drawn too
-constexpr int64_t kPoints = 400;  // test points
-constexpr double kWidest = 4;     // the picture shows at most so many times the data's extent
+constexpr int64_t kCells = 80;     // of the decision map, each way
+constexpr int64_t kArrows = 17;    // of the vector field, each way
+constexpr int64_t kFields = 9;     // times at which a field that depends on t is drawn
+constexpr int64_t kMoving = 200;   // points on their way
+constexpr int64_t kFlowEvery = 8;  // of every 8th of them the flow itself is drawn too
+constexpr int64_t kPoints = 400;   // test points
+constexpr double kWidest = 3;      // the picture shows at most so many times the data's extent
 constexpr const char* kFlow = "rk4:64";
 
 // The middles of count x count cells of the square from -range to range, rows from the lowest y up.

@@ -46,7 +46,8 @@ void add_results(const Run& run, const std::string& key, const Json& results,
 }  // namespace
 
 void drop_stale_results(const std::filesystem::path& run, int64_t step) {
-  for (const char* file : {"results.json", "pictures.json", "plane.json", "states.json", "mistakes.json"}) {
+  for (const char* file :
+       {"results.json", "pictures.json", "plane.json", "states.json", "mistakes.json"}) {
     const Json json = read_json(run / file);
     if (json.is_object() && json.value("step", int64_t{-1}) != step)
       std::filesystem::remove(run / file);

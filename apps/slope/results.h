@@ -18,8 +18,8 @@ void keep_results(const Run& run, const std::string& key, nlohmann::ordered_json
                   const std::vector<std::string>& identity, const std::string& data,
                   nlohmann::ordered_json pictures = nullptr);
 
-// Removes what the report draws beside the curves (results, pictures, plane, states, mistakes) where
-// it was made with weights of another step: it must not stand beside a training that went on.
+// Removes what the report draws beside the curves (results, pictures, plane, states, mistakes)
+// where it was made with weights of another step: it must not stand beside a training that went on.
 void drop_stale_results(const std::filesystem::path& run, int64_t step);
 
 }  // namespace slope::program

@@ -46,10 +46,9 @@ fs::path make_run_folder(const std::string& out, const std::string& model, bool 
 }
 
 void remove_run_files(const fs::path& folder) {
-  for (const char* file :
-       {"metrics.csv", "log.txt", "model.safetensors", "best.safetensors", "plane.json",
-        "states.json", "mistakes.json", "pictures.json", "results.json", "outcome.json",
-        "report.html"})
+  for (const char* file : {"metrics.csv", "log.txt", "model.safetensors", "best.safetensors",
+                           "plane.json", "states.json", "mistakes.json", "pictures.json",
+                           "results.json", "outcome.json", "report.html"})
     fs::remove(folder / file);
 }
 

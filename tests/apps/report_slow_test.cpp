@@ -37,8 +37,8 @@ Opened open_in_browser(const Folder& here, const std::string& page,
   const std::string dom = (here / "dom.html").string(), log = (here / "log").string(),
                     picture = (here / "screen.png").string();
   CHECK(std::system((start + " --dump-dom" + address + " >" + dom + " 2>" + log).c_str()) == 0);
-  CHECK(std::system((start + " --screenshot=" + picture + address + " >/dev/null 2>>" + log)
-                        .c_str()) == 0);
+  CHECK(std::system(
+            (start + " --screenshot=" + picture + address + " >/dev/null 2>>" + log).c_str()) == 0);
   return {read(dom), read(log), slope::nn::read_image(picture, 3)};
 }
 
@@ -130,8 +130,8 @@ TEST_CASE("report: a browser draws the charts and pictures of digits, without an
 TEST_CASE("report: points stand still until they are asked to move, and come to their end") {
   if (browser().empty()) SKIP_TEST("there is no Chromium on this machine");
   Folder here;
-  run(here, {"train", "spheres-mlp", "--solver", "euler:3", "--epochs", "4", "--out", "points",
-             "--json"})
+  run(here,
+      {"train", "spheres-mlp", "--solver", "euler:3", "--epochs", "4", "--out", "points", "--json"})
       .json();
   run(here, {"eval", "points", "--solver", "euler", "--steps", "1,2,4", "--json"}).json();
   const Json plane = Json::parse(read(here / "points/plane.json"));
@@ -167,10 +167,11 @@ TEST_CASE("report: points stand still until they are asked to move, and come to 
   CHECK(stands_at(end, "1.00"));
 
   // Where no motion is wanted, t goes by quarters.
-  add_script(here, "points/report.html", "calm.html",
-             "const seen = new Set(), out = document.querySelector('output');"
-             "new MutationObserver(() => { seen.add(out.textContent); document.title = [...seen]; })"
-             ".observe(out, { childList: true }); document.querySelector('.play').click();");
+  add_script(
+      here, "points/report.html", "calm.html",
+      "const seen = new Set(), out = document.querySelector('output');"
+      "new MutationObserver(() => { seen.add(out.textContent); document.title = [...seen]; })"
+      ".observe(out, { childList: true }); document.querySelector('.play').click();");
   const Opened calm = open_in_browser(here, "calm.html", "--force-prefers-reduced-motion");
   CHECK(has(calm.document, "<title>t = 0.25,t = 0.50,t = 0.75,t = 1.00</title>"));
 
@@ -182,8 +183,8 @@ TEST_CASE("report: points stand still until they are asked to move, and come to 
 
 TEST_CASE("report: three classes have their names; a run that went wrong says so") {
   Folder here;
-  run(here, {"train", "spheres-mlp", "--data", "minima", "--epochs", "1", "--out", "minima",
-             "--json"})
+  run(here,
+      {"train", "spheres-mlp", "--data", "minima", "--epochs", "1", "--out", "minima", "--json"})
       .json();
   const Json plane = Json::parse(read(here / "minima/plane.json"));
   CHECK(plane["classes"] == Json{"-0.850", "0.269", "1.839"});

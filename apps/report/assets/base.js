@@ -31,10 +31,10 @@ const report = (() => {
     return box;
   }
   // The first `words` columns are text, the others numbers.
-  function table(title, head, rows, words, text = "") {
+  function table(title, head, rows, words, text = "", section = "tables") {
     if (!rows.length) return;
     const cell = (tag) => (content, i) => element(tag, { textContent: content, className: i < words ? "word" : "" });
-    framed("tables", title, text, element("div", { className: "scroll" }, element("table", {},
+    framed(section, title, text, element("div", { className: "scroll" }, element("table", {},
       element("thead", {}, element("tr", {}, ...head.map(cell("th")))),
       element("tbody", {}, ...rows.map((r) => element("tr", {}, ...r.map(cell("td"))))))));
   }

@@ -14,19 +14,20 @@ report.lineChart = (() => {
     };
   }
 
-  // A band is two lines without a stroke, the second filled down to the first.
+  // Dashed lines lie on top, so that two that are the same are both seen, bands below. A band is two
+  // lines without a stroke, the second filled down to the first.
   function datasets(series) {
-    const edge = { borderWidth: 0, pointRadius: 0, pointHitRadius: 0, isBand: true };
+    const edge = { borderWidth: 0, pointRadius: 0, pointHitRadius: 0, isBand: true, order: 2 };
     const bands = series.flatMap((s, i) => !s.band ? [] : [
       { ...edge, data: s.band.map(([x, low]) => ({ x, y: low })) },
       { ...edge, data: s.band.map(([x, , high]) => ({ x, y: high })), fill: "-1", backgroundColor: colors[i % colors.length] + "26" },
     ]);
     const lines = series.map((s, i) => ({
       label: s.label, data: s.points.map(point), borderColor: colors[i % colors.length], backgroundColor: colors[i % colors.length],
-      borderWidth: 2, borderDash: s.dashed ? [6, 4] : [], clip: false, tension: 0,
+      borderWidth: 2, borderDash: s.dashed ? [6, 4] : [], order: s.dashed ? 0 : 1, clip: false, tension: 0,
       pointRadius: s.dashed || s.points.length > 80 ? 0 : s.points.length > 20 ? 2 : s.points.length > 1 ? 3 : 5,
     }));
-    return bands.concat(lines.reverse());  // the first line on top
+    return lines.concat(bands);
   }
 
   // series: [{label, points: [[x, y, name of the point if it has one]], band: [[x, low, high]], dashed}]
@@ -45,8 +46,8 @@ report.lineChart = (() => {
         plugins: {
           tooltip: { filter: ({ dataset }) => !dataset.isBand, callbacks: { label: ({ raw, dataset, formattedValue }) => (raw.name || dataset.label) + ": " + formattedValue } },
           legend: {
-            display: drawn.length > 1, reverse: true,
-            labels: { color: css("--text"), boxWidth: 14, filter: ({ datasetIndex }, { datasets: all }) => !all[datasetIndex].isBand },
+            display: drawn.length > 1,
+            labels: { color: css("--text"), usePointStyle: true, pointStyle: "line", boxWidth: 28, filter: ({ datasetIndex }, { datasets: all }) => !all[datasetIndex].isBand },
           },
         },
         scales: { x: axis(x, xAxis), y: axis(y, options.yAxis) },

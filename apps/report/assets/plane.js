@@ -48,8 +48,8 @@
   const how = steps === 1 ? `${solver} takes one step: every point goes to its end in one straight jump, whatever the field says on the way.`
     : `${solver} takes ${steps} steps: a mark on the line ends each${times.length <= steps ? " that is drawn, of many only some" : ""}.`;
   const stage = panel("How points move", `Test points on their way from t = 0 to 1. Arrows: the field that moves them. Solid lines: the way of the solver. ${how} Dashed, with a ring: the flow itself, nearly exact. ` +
-    "Black line: at t = 1 the net decides by the side of it on which a point has come to lie.");
-  const g = stage.g, every = Math.ceil(moving.length / flows.length);
+    "Straight across: at t = 1 the net decides by the side on which a point has come to lie.");
+  const g = stage.g, mark = times.length > 20 ? 3 : 6, every = Math.ceil(moving.length / flows.length);
 
   // The sides of the head's lines, and the lines.
   const n = 360, { weight, bias } = plane.head;
@@ -101,7 +101,7 @@
       line(g, way);
       g.globalAlpha = 1;
       line(g, [...way.slice(0, done), place(path, times, t)]);
-      for (const [x, y] of way.slice(0, done)) g.fillRect(x - 2.5, y - 2.5, 5, 5);
+      for (const [x, y] of way.slice(0, done)) g.fillRect(x - mark / 2, y - mark / 2, mark, mark);
       g.lineWidth = 1.6;
       g.beginPath(); g.arc(...place(flow, flowTimes, t), 7, 0, 7); g.stroke();
     });

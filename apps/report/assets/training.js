@@ -15,7 +15,7 @@
     table("Its one epoch", ["", "value"], [
       ["training loss", shown(row.train_loss)], ["training accuracy", percent(row.train_accuracy)], ["test loss", shown(row.test_loss)], ["test accuracy", percent(row.test_accuracy)],
       ["learning rate at its end", shown(row.learning_rate)], ["seconds", shown(seconds[0])], ...nfe, ...more,
-    ], 1, "One pass over the training data, then a test on samples that it has not learnt from.");
+    ], 1, "One pass over the training data, then a test on samples that it has not learnt from.", "charts");
     return;
   }
 
@@ -33,7 +33,7 @@
     lineChart("Regularisers", "What was added to the loss to keep the flow simple, mean of the epoch.", "epoch", "sum of the terms in their weights", [{ label: "penalty", points: column("penalty") }], fromZero);
   if (solves)
     lineChart("Evaluations of the field", "What the ODE costs: how often its right side is evaluated for one batch, for the answer (forward) and for the gradient (backward).",
-      "epoch", "NFE per pass", [{ label: "forward", points: column("nfe_forward") }, { label: "backward", points: column("nfe_backward") }], fromZero);
+      "epoch", "NFE per pass", [{ label: "forward", points: column("nfe_forward") }, { label: "backward", points: column("nfe_backward"), dashed: true }], fromZero);
   lineChart("Seconds per epoch", "How long one pass over the training data took, the test after it not counted.", "epoch", "seconds", [{ label: "seconds", points: m.map((row, i) => [row.epoch, seconds[i]]) }], fromZero);
   lineChart("Learning rate", "How large a step the weights take downhill, at the end of each epoch.", "epoch", "learning rate", [{ label: "rate", points: column("learning_rate") }], fromZero);
 })();
