@@ -14,7 +14,7 @@
     const box = card(title, text, "motion"), canvas = element("canvas", { width: size, height: size, className: "plane", role: "img", ariaLabel: title });
     const legend = element("p", { className: "legend" });
     names.forEach((name, k) => legend.append(element("span", { className: "mark", style: "background:" + color(k) }), name + "  "));
-    box.style.height = "auto";
+    Object.assign(box.style, { height: "auto", marginTop: 0 });
     box.append(legend, canvas);
     return { box, canvas, g: canvas.getContext("2d") };
   }
@@ -48,7 +48,7 @@
   const how = steps === 1 ? `${solver} takes one step: every point goes to its end in one straight jump, whatever the field says on the way.`
     : `${solver} takes ${steps} steps: a mark on the line ends each${times.length <= steps ? " that is drawn, of many only some" : ""}.`;
   const stage = panel("How points move", `Test points on their way from t = 0 to 1. Arrows: the field that moves them. Solid lines: the way of the solver. ${how} Dashed, with a ring: the flow itself, nearly exact. ` +
-    "Straight across: at t = 1 the net decides by the side on which a point has come to lie.");
+    `The straight line${names.length > 2 ? "s" : ""}: at t = 1 the net decides by the side on which a point has come to lie.`);
   const g = stage.g, mark = times.length > 20 ? 3 : 6, every = Math.ceil(moving.length / flows.length);
 
   // The sides of the head's lines, and the lines.
