@@ -10,7 +10,7 @@ slope_sources(problem_sources apps/problems)
 add_library(slope_problems STATIC ${problem_sources})
 target_link_libraries(slope_problems PUBLIC slope::slope)
 
-slope_sources(program_sources apps/slope apps/report)
+slope_sources(program_sources apps/slope apps/report apps/reproduce)
 list(FILTER program_sources EXCLUDE REGEX "/apps/slope/main\\.cpp$")
 set(program_main ${PROJECT_SOURCE_DIR}/apps/slope/main.cpp)
 if(program_sources AND model_sources AND data_sources)

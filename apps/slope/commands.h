@@ -26,5 +26,6 @@ Command export_command(CLI::App& program, Settings& settings);
 Command solve_command(CLI::App& program, Settings& settings);
 Command info_command(CLI::App& program, Settings& settings);
 Command bench_command(CLI::App& program, Settings& settings);
+Command reproduce_command(CLI::App& program, Settings& settings);
 
 }  // namespace slope::program

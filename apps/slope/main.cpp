@@ -49,9 +49,10 @@ int run(const std::vector<std::string>& typed) {
   });
 
   const std::vector<Command> commands = {
-      train_command(app, settings),   eval_command(app, settings),   attack_command(app, settings),
-      predict_command(app, settings), import_command(app, settings), export_command(app, settings),
-      solve_command(app, settings),   info_command(app, settings),   bench_command(app, settings)};
+      train_command(app, settings),    eval_command(app, settings),   attack_command(app, settings),
+      predict_command(app, settings),  import_command(app, settings), export_command(app, settings),
+      solve_command(app, settings),    info_command(app, settings),   bench_command(app, settings),
+      reproduce_command(app, settings)};
   for (const Command& command : commands) {
     settings.dtype = command.dtype;  // what --help shows
     add_settings(*command.options, settings);

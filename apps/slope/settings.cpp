@@ -215,6 +215,17 @@ void OptionList::read_toml(const std::string& path) {
   }
 }
 
+void OptionList::read_words(const std::vector<std::string>& words) {
+  for (auto& [key, entry] : entries_) entry.option->required(false);
+  try {
+    app_->parse(std::vector<std::string>(words.rbegin(), words.rend()));
+  } catch (const CLI::ParseError& error) {
+    std::string line;
+    for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
+    throw ValueError(concat("\"", line, "\": ", error.what(), "."));
+  }
+}
+
 bool OptionList::given(const std::string& name) const {
   const Entry& entry = entries_.at(name);
   return entry.in_file || entry.option->count() > 0;

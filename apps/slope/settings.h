@@ -79,6 +79,10 @@ class OptionList {
   // unknown key (the nearest one is offered), a value of another type or outside its range.
   void read_toml(const std::string& path);
 
+  // Sets the values from the words of a command line. What is not among them keeps its value, also
+  // where it is required. ValueError: words that are no such options, and wrong values.
+  void read_words(const std::vector<std::string>& words);
+
   // Whether an option ("limit") has been given, in the file or on the command line.
   bool given(const std::string& name) const;
   // The names of those given on the command line, "model" and "limit" alike.

@@ -76,4 +76,6 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
   return {folder, 0, result};
 }
 
+int stop_signal() { return stopped_by; }
+
 }  // namespace slope::program

@@ -18,4 +18,8 @@ struct Trained {
 Trained train_run(TrainingOptions options, const Settings& settings, const std::string& out,
                   const Run* old);
 
+// The signal that has come in since the last call of train_run, or 0: for work after a training,
+// which ends where it can.
+int stop_signal();
+
 }  // namespace slope::program
