@@ -233,16 +233,18 @@ void SolverAdaptation::observe(double nfe) {
 std::vector<double> SolverAdaptation::state() const {
   std::vector<double> values{size_};
   values.insert(values.end(), nfe_.begin(), nfe_.end());
+  values.resize(1 + kRemembered, -1);
   return values;
 }
 
 bool SolverAdaptation::restore(const std::vector<double>& values) {
-  if (values.empty() || values.size() > 1 + kRemembered) return false;
-  for (double v : values) {
-    if (!std::isfinite(v) || v < 0) return false;
-  }
+  if (values.size() != 1 + kRemembered || !std::isfinite(values[0]) || values[0] < 0) return false;
   size_ = values[0];
-  nfe_.assign(values.begin() + 1, values.end());
+  nfe_.clear();
+  for (size_t i = 1; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) return false;
+    if (values[i] >= 0) nfe_.push_back(values[i]);
+  }
   return true;
 }
 

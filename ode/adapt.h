@@ -92,9 +92,9 @@ class SolverAdaptation {
   Solver solver() const { return sized(size_); }
   // The step or relative tolerance.
   double size() const { return size_; }
-  // All that it knows, for checkpoints; restore() takes what state() has given. False: numbers that
-  // cannot be.
+  // All that it knows, for checkpoints: always six numbers, -1 for one that there is not yet.
   std::vector<double> state() const;
+  // Takes what state() has given. False: numbers that cannot be.
   bool restore(const std::vector<double>& values);
 
  private:

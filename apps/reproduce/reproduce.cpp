@@ -14,6 +14,7 @@
 #include "apps/slope/evaluation_run.h"
 #include "apps/slope/output.h"
 #include "apps/slope/training_run.h"
+#include "core/error.h"
 
 namespace slope::reproduce {
 namespace {

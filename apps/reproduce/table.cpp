@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "apps/slope/output.h"
+#include "core/error.h"
 
 namespace slope::reproduce {
 namespace {
@@ -105,12 +106,21 @@ std::vector<MeasuredRow> measure_rows(
 
 std::string rows_text(const std::vector<MeasuredRow>& rows) {
   std::vector<std::vector<std::string>> table{{"", "published", "measured", "n", "of", "note"}};
+  int64_t left_out = 0;
   for (const MeasuredRow& r : rows) {
+    if (r.row->measured && r.values.empty()) {
+      ++left_out;
+      continue;
+    }
     table.push_back({r.row->what, r.row->published ? text_of(*r.row->published, r.row->unit) : "-",
                      measured_text(r), r.values.empty() ? "" : std::to_string(r.values.size()),
                      basis(r), r.note});
   }
-  return program::table_text(table);
+  std::string text = program::table_text(table);
+  if (left_out > 0)
+    text +=
+        concat("and ", left_out, " rows that are not measured at this scale (see the report)\n");
+  return text;
 }
 
 Json rows_json(const std::vector<MeasuredRow>& rows) {

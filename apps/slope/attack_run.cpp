@@ -110,10 +110,9 @@ Attacked attack_run(const AttackRequest& c, const Settings& settings, Progress& 
   const uint64_t seed = trained.settings.seed;
   std::vector<Attack> attacks;
   for (const std::string& a : c.attacks) attacks.push_back(parse_attack(a, range, seed));
-  const std::vector<Side> defended =
-      sides(c.regime, c.solvers.empty()
-                          ? std::vector<std::string>{default_solver(c.regime, trained.options)}
-                          : c.solvers);
+  const std::vector<Side> defended = sides(
+      c.regime,
+      c.solvers.empty() ? std::vector<std::string>{default_solver(c.regime, trained)} : c.solvers);
   const ode::GradientChoice gradient = ode::parse_gradient_word(c.gradient);
   const ode::BatchSteps steps =
       ode::parse_batch_steps(c.stepping.empty() ? trained.options.stepping : c.stepping);

@@ -23,6 +23,7 @@ class SolveMeter {
     return passes_ ? forward_ / static_cast<double>(passes_) : 0;
   }  // mean per pass
   double backward() const { return passes_ ? backward_ / static_cast<double>(passes_) : 0; }
+  double last_forward() const { return last_forward_; }  // of the last pass
   void clear() { forward_ = backward_ = 0, passes_ = 0; }
 
  private:

@@ -14,8 +14,7 @@ Evaluated evaluate_run(const EvaluationRequest& c, const Settings& settings, Pro
   const std::string data = c.data.empty() ? data_word(trained.options) : c.data;
   const nn::Dataset test = test_set(trained, data, c.limit, settings);
   const std::vector<std::string> words = with_steps(
-      c.solvers.empty() ? std::vector<std::string>{default_solver(c.regime, trained.options)}
-                        : c.solvers,
+      c.solvers.empty() ? std::vector<std::string>{default_solver(c.regime, trained)} : c.solvers,
       c.steps);
   for (const std::string& word : c.solvers) {
     if (!c.steps.empty() && word.find('+') != std::string::npos)

@@ -221,7 +221,7 @@ Answer run_folder(const std::string& folder, const Settings& settings) {
                  {"model", run.model->word()},
                  {"parameters", run.model->parameter_count()},
                  {"data", data_word(run.options)},
-                 {"solver", run.options.solver}};
+                 {"solver", run.solver}};
   for (const char* key : {"step", "epoch", "test-accuracy", "best-accuracy"}) {
     if (const auto found = run.checkpoint.metadata.find(key);
         found != run.checkpoint.metadata.end()) {

@@ -25,8 +25,7 @@ struct PredictCommand {
 class Predictor {
  public:
   Predictor(const Run& run, const std::string& solver)
-      : settings_{.solver =
-                      ode::parse_solver(solver.empty() ? default_solver({}, run.options) : solver)},
+      : settings_{.solver = ode::parse_solver(solver.empty() ? default_solver({}, run) : solver)},
         step_([this, &run](const Tensor& x,
                            nn::Pass& pass) { return run.model->logits(x, pass, settings_); },
               can_be_captured(settings_.solver) || !run.model->has_ode()) {}
@@ -113,7 +112,7 @@ int predict_data(const PredictCommand& c, const Run& run, const Settings& settin
   nn::save_checkpoint(c.out, {{"logits", logits}},
                       {{"model", run.model->word()},
                        {"data", word},
-                       {"solver", c.solver.empty() ? run.options.solver : c.solver}});
+                       {"solver", c.solver.empty() ? run.solver : c.solver}});
   if (settings.json) {
     print_json({{"run", c.run},
                 {"data", word},

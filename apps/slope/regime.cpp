@@ -31,9 +31,9 @@ ode::Regime regime_of(const RegimeOptions& o, const std::string& solvers) {
   return ode::parse_regime(o.regime, solvers, o.weights, o.noise, o.draw);
 }
 
-std::string default_solver(const RegimeOptions& options, const TrainingOptions& training) {
+std::string default_solver(const RegimeOptions& options, const Run& run) {
   const bool one = options.regime == "standalone" || options.regime == "smoothing";
-  return one ? training.solver.substr(0, training.solver.find('+')) : training.solver;
+  return one ? run.solver.substr(0, run.solver.find('+')) : run.solver;
 }
 
 Members::Members(const Run& run, const RegimeOptions& options, const Settings& settings) {

@@ -26,7 +26,7 @@ ode::Regime regime_of(const RegimeOptions& options, const std::string& solvers);
 
 // The solver that a run is used with unless another is named: that of its training, of several
 // members the first where the regime takes one.
-std::string default_solver(const RegimeOptions& options, const TrainingOptions& training);
+std::string default_solver(const RegimeOptions& options, const Run& run);
 
 // The models of a regime: a run's own, and those of --ensemble.
 class Members {

@@ -46,9 +46,9 @@ fs::path make_run_folder(const std::string& out, const std::string& model, bool 
 }
 
 void remove_run_files(const fs::path& folder) {
-  for (const char* file : {"metrics.csv", "log.txt", "model.safetensors", "best.safetensors",
-                           "plane.json", "states.json", "mistakes.json", "pictures.json",
-                           "results.json", "outcome.json", "report.html"})
+  for (const char* file : {"metrics.csv", "adapt.csv", "log.txt", "model.safetensors",
+                           "best.safetensors", "plane.json", "states.json", "mistakes.json",
+                           "pictures.json", "results.json", "outcome.json", "report.html"})
     fs::remove(folder / file);
 }
 
@@ -158,6 +158,8 @@ Run open_run(const std::string& folder, const Settings& settings) {
   if (settings.seed_given) run.settings.seed = settings.seed;
 
   run.checkpoint = nn::load_checkpoint(weights);
+  const auto adapted = run.checkpoint.metadata.find("adapted-solver");
+  run.solver = adapted != run.checkpoint.metadata.end() ? adapted->second : run.options.solver;
   // The data itself is not needed to rebuild the model, only its shape, which the checkpoint
   // carries.
   const auto fact = [&](const char* key) {

@@ -30,7 +30,8 @@ void write_text(const std::filesystem::path& path, const std::string& text);
 struct Run {
   std::filesystem::path folder;
   TrainingOptions options;
-  Settings settings;  // seed and dtype as trained unless given; everything else as given
+  std::string solver = {};  // to use it with: that of the training, as far as it was adapted
+  Settings settings;        // seed and dtype as trained unless given; everything else as given
   std::unique_ptr<models::Classifier> model;
   nn::Checkpoint checkpoint;
   int64_t step = 0;                           // optimiser steps behind the weights

@@ -34,6 +34,9 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
                                    .momentum = options.momentum > 0,
                                    .groups = parse_groups(options.group)});
   schedule_ = nn::make_schedule(options.schedule, options.lr, options.momentum);
+  if (!options.adapt.empty())
+    adapt_ =
+        std::make_unique<TrainingAdapt>(options.adapt, *model_, settings.value_dtype(), solve_);
   nn::StepOptions step{.label_smoothing = options.label_smoothing, .plan = solve_.plan()};
   if (options.clip_norm > 0) step.clip_norm = options.clip_norm;
   if (options.ema > 0) {
@@ -54,18 +57,27 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
     for (int i = 0; i < data_.train.sample.rank(); ++i) batch.push_back(data_.train.sample[i]);
     robust_ = std::make_unique<RobustTraining>(
         word, range, [this](const Tensor& x) { return solve_.attacked(x, at_.step); },
-        solve_.plan(), settings.seed, batch, settings.value_dtype());
+        solve_.plan() && !adapt_, settings.seed, batch, settings.value_dtype());
   }
-  evaluated_ = std::make_unique<Defence>(std::vector<const models::Classifier*>{model_.get()},
-                                         solve_.tested(), solve_.steps(), ode::GradientChoice{},
-                                         settings.seed, kDefenceStream, &evaluation_meter_);
-  evaluator_ = std::make_unique<Evaluator>(
-      [this](const Tensor& x, nn::Pass& pass) { return (*evaluated_)(x, pass); },
-      evaluated_->plan(), evaluation_meter_);
+  make_evaluator();
   loader_ = std::make_unique<nn::Loader>(data_.train, options.batch, true, settings.seed,
                                          settings.value_dtype(), default_device(),
                                          nn::Augmenter(parse_augment(options.augment)));
   if (resume) restore(*resume);
+}
+
+void Trainer::make_evaluator() {
+  evaluated_ = std::make_unique<Defence>(std::vector<const models::Classifier*>{model_.get()},
+                                         solve_.tested(), solve_.steps(), ode::GradientChoice{},
+                                         settings_.seed, kDefenceStream, &evaluation_meter_);
+  evaluator_ = std::make_unique<Evaluator>(
+      [this](const Tensor& x, nn::Pass& pass) { return (*evaluated_)(x, pass); },
+      evaluated_->plan(), evaluation_meter_);
+}
+
+void Trainer::renew_solver() {
+  train_step_->forget_plans();
+  make_evaluator();
 }
 
 // ---- the checkpoint ----
@@ -97,6 +109,10 @@ void Trainer::restore(const Run& run) {
   const MetadataReader reader(run.checkpoint.metadata, file);
   at_ = read_position(reader, loader_->batches(), data_.train.size());
   read_schedule(reader, *schedule_);
+  if (adapt_) {
+    adapt_->read(reader);
+    renew_solver();
+  }
 }
 
 void Trainer::save(const std::string& name) {
@@ -108,6 +124,7 @@ void Trainer::save(const std::string& name) {
   nn::Metadata metadata = model_metadata(*model_, options_, settings_);
   write_position(at_, metadata);
   write_schedule(*schedule_, metadata);
+  if (adapt_) adapt_->write(metadata);
   if (const auto& names = data_.train.class_names; !names.empty())
     metadata["class_names"] = json_text(names);
   nn::save_checkpoint(folder_ / name, all, metadata);
@@ -131,6 +148,7 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
     if (!loader_->next(&batch)) break;
     loading_ += now() - start;
     const nn::ScheduleValues values = schedule_->at(at_.step, total_steps());
+    if (adapt_ && adapt_->before_step(at_.step, batch.x, batch.labels)) renew_solver();
     const auto update = [&](int64_t replay, const Tensor& x, const Tensors& versions) {
       const int64_t step = at_.step * replays + replay;
       const nn::StepResult result = (*train_step_)(
@@ -143,6 +161,7 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
                                       ? robust_->train(batch.x, batch.labels, at_.examples, update)
                                       : update(0, batch.x, {});
     count(result, batch.labels.size());
+    if (adapt_ && adapt_->after_step(at_.step - 1)) renew_solver();
     at_.seconds += now() - start;
     record_.step(at_, total_steps(), options_.batch, values.rate);
     if (options_.checkpoint_every > 0 && at_.step % options_.checkpoint_every == 0)
@@ -253,6 +272,7 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
   folder_ = folder;
   resumed_seconds_ = at_.seconds;
   record_.open(folder, further_columns(), at_.epoch);
+  if (adapt_) adapt_->open(folder, at_.step);
   record_.line(concat(model_->word(), ": ", model_->parameter_count(), " parameters, ",
                       data_word(options_), ", ", data_.train.size(), " training and ",
                       data_.test.size(), " test samples, ", total_steps(), " steps, solver ",
@@ -296,6 +316,12 @@ nlohmann::ordered_json Trainer::result() const {
       {"examples_per_second",
        at_.seconds > 0 ? static_cast<double>(at_.examples) / at_.seconds : 0.0},
       {"warnings", record_.warnings()}};
+  result["test_examples"] = data_.test.size();
+  if (adapt_) {
+    result["adapted_solver"] = adapt_->solver_word();
+    result["adapted_size"] = adapt_->size();
+    if (adapt_->steps()) result["adapted_steps"] = *adapt_->steps();
+  }
   if (validation_.size() > 0) result["validation_accuracy"] = at_.validation_accuracy;
   if (robust_ && robust_->attacks()) result["robust_accuracy"] = at_.robust_accuracy;
   return result;

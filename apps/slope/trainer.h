@@ -8,6 +8,7 @@
 #include "apps/slope/regime.h"
 #include "apps/slope/robust_training.h"
 #include "apps/slope/run_folder.h"
+#include "apps/slope/training_adapt.h"
 #include "apps/slope/training_position.h"
 #include "apps/slope/training_record.h"
 #include "apps/slope/training_solve.h"
@@ -42,6 +43,9 @@ class Trainer {
   int64_t total_steps() const;
   std::vector<std::string> further_columns() const;
 
+  void make_evaluator();
+  // Where the solver is adapted: what was captured or made for the old one goes.
+  void renew_solver();
   bool train_epoch(const volatile std::sig_atomic_t& stop);
   void count(const nn::StepResult& result, int64_t samples);
   void end_epoch();
@@ -63,6 +67,7 @@ class Trainer {
   std::unique_ptr<nn::Schedule> schedule_;
   std::unique_ptr<nn::WeightAverage> average_;  // null without --ema
   std::unique_ptr<nn::TrainStep> train_step_;
+  std::unique_ptr<TrainingAdapt> adapt_;    // with --adapt
   std::unique_ptr<RobustTraining> robust_;  // with --train-attack or --train-noise
   SolveMeter evaluation_meter_;
   std::unique_ptr<Defence> evaluated_;  // the model as it is tested

@@ -104,6 +104,9 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--regularize", v.regularize,
               "Terms beside the loss, and their weights: kinetic=W,jacobian=W,end-time=B,error=W,"
               "stiffness=W,steady=W,steady-form=F,steady-after=E, any of them");
+  options.add("--adapt", v.adapt,
+              "Adapt the solver to the accuracy: step or tolerance, as in "
+              "step,every=50,threshold=0.1,max-steps=500[,first=H][,test=METHOD]");
   options.add("--checkpoint-every", v.checkpoint_every,
               "Steps between checkpoints; 0: one per epoch", not_negative());
   options.add("--limit", v.limit, "Train on the first N samples; 0: all", not_negative());
@@ -151,6 +154,7 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("ema", v.ema);
   line("group", v.group);
   line("regularize", v.regularize);
+  line("adapt", v.adapt);
   line("checkpoint-every", v.checkpoint_every);
   line("limit", v.limit);
   line("validation", v.validation);

@@ -32,6 +32,7 @@ struct TrainingOptions {
   double ema = 0;                  // decay of the average of the weights; 0: none
   std::vector<std::string> group;  // parse_groups
   std::string regularize;          // ode::parse_regularization
+  std::string adapt;               // ode::parse_adapt; "": the solver stays
   int64_t checkpoint_every = 0;    // steps between checkpoints; 0: once per epoch
   int64_t limit = 0;               // first samples of the training set; 0: all
   double validation = 0;           // share of the training set that is held out

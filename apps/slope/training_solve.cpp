@@ -55,6 +55,24 @@ Tensor TrainingSolve::attacked(const Tensor& x, int64_t step) const {
   return logits(x, pass, step, blocks);
 }
 
+Tensor TrainingSolve::under(
+    const ode::Solver& solver, const Tensor& x, SolveMeter* meter,
+    const std::function<void(const ode::Field&, const Tensor&)>& on_block) const {
+  ode::BlockSettings blocks = blocks_;
+  blocks.solver = solver;
+  blocks.solves = meter ? meter->sink() : nullptr;
+  blocks.warnings = nullptr;
+  blocks.on_block = on_block;
+  nn::Pass pass;
+  return model_.logits(x, pass, blocks);
+}
+
+void TrainingSolve::use(const ode::Solver& solver) {
+  SLOPE_ASSERT(standalone());
+  blocks_.solver = solver;
+  regime_.solvers = {solver};
+}
+
 int64_t TrainingSolve::key_count() const {
   return model_.key_count() + ode::key_count(model_, regularize_);
 }

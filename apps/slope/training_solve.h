@@ -2,6 +2,7 @@
 // gradient, regularisers, and what they cost.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "apps/models/classifier.h"
@@ -27,6 +28,13 @@ class TrainingSolve {
   // Before the steps of an epoch, the first one being 0. True: passes now compute something else
   // than before (a regulariser begins), so what was captured of them is to be forgotten.
   bool begin_epoch(int64_t epoch);
+  // The same under another solver, without a gradient, reporting to another meter (where there is
+  // one); on_block: BlockSettings::on_block.
+  Tensor under(const ode::Solver& solver, const Tensor& x, SolveMeter* meter,
+               const std::function<void(const ode::Field&, const Tensor&)>& on_block = {}) const;
+  // Takes another solver from now on. Only without a regime.
+  void use(const ode::Solver& solver);
+
   // Whether a pass does the same in every step, so that it may be captured.
   bool plan() const { return plan_; }
   // Random keys of one training step.

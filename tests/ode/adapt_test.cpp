@@ -227,11 +227,19 @@ TEST_CASE("adapt: a solver goes on from its checkpoint") {
   for (double n : {1., 2., 3., 4., 5., 6.}) a.observe(n);
   CHECK(a.state() == std::vector<double>{0.25, 2, 3, 4, 5, 6});
   SolverAdaptation b({}, parse_solver("euler"), Dtype::f32);
+  CHECK(b.state() == std::vector<double>{0, -1, -1, -1, -1, -1});
+  REQUIRE(b.restore({0.5, 7, -1, -1, -1, -1}));
+  CHECK(b.state() == std::vector<double>{0.5, 7, -1, -1, -1, -1});
   REQUIRE(b.restore(a.state()));
   CHECK(b.state() == a.state());
   CHECK(solver_word(b.solver()) == "euler:h=0.25");
-  for (const std::vector<double>& bad : {std::vector<double>{}, {-1}, {NAN}, {1, 2, 3, 4, 5, 6, 7}})
-    CHECK(!b.restore(bad));
+  const std::vector<double> bad[] = {{},
+                                     {1},
+                                     {-1, 1, 1, 1, 1, 1},
+                                     {NAN, 1, 1, 1, 1, 1},
+                                     {1, 1, 1, INFINITY, 1, 1},
+                                     {1, 2, 3, 4, 5, 6, 7}};
+  for (const std::vector<double>& values : bad) CHECK(!b.restore(values));
 }
 
 TEST_CASE("adapt: words, and what cannot be adapted") {
