@@ -56,18 +56,19 @@ class OneCycle final : public Schedule {
 class Triangular final : public Schedule {
  public:
   // halved: the height, after each cycle.
-  Triangular(double base, double rate, double momentum, double up, bool halved)
-      : base_(base), rate_(rate), momentum_(momentum), up_(up), halved_(halved) {}
+  Triangular(double base, double rate, double momentum, double up, double down, bool halved)
+      : base_(base), rate_(rate), momentum_(momentum), up_(up), down_(down), halved_(halved) {}
   ScheduleValues at(int64_t step, int64_t) const override {
-    const double cycle = std::floor(1 + static_cast<double>(step) / (2 * up_));
-    const double x = 1 + static_cast<double>(step) / (2 * up_) - cycle;
+    const double length = up_ + down_, top = up_ / length;
+    const double cycle = std::floor(1 + static_cast<double>(step) / length);
+    const double x = 1 + static_cast<double>(step) / length - cycle;
     const double height =
-        (x <= 0.5 ? 2 * x : 2 * (1 - x)) / (halved_ ? std::pow(2, cycle - 1) : 1.0);
+        (x <= top ? x / top : (1 - x) / (1 - top)) / (halved_ ? std::pow(2, cycle - 1) : 1.0);
     return {base_ + (rate_ - base_) * height, momentum_ - 0.1 * height};
   }
 
  private:
-  double base_, rate_, momentum_, up_;
+  double base_, rate_, momentum_, up_, down_;
   bool halved_;
 };
 
@@ -207,9 +208,13 @@ std::unique_ptr<Schedule> make_schedule(const std::string& word, double rate, do
     const double base = number(word, take("base", "0"));
     if (base < 0)
       throw ValueError(concat("schedule: base must be a rate from 0 on, got ", base, "."));
-    schedule = std::make_unique<Triangular>(base, rate, momentum, steps("up", nullptr, 1),
-                                            name == "triangular2");
-    known = "up, base";
+    const double up = steps("up", nullptr, 1);
+    const std::optional<std::string> given = parsed.take("down");
+    const double down = given ? number(word, *given) : up;
+    if (!(down >= 1) || down > 1e15 || down != std::floor(down))
+      throw ValueError(concat("schedule: down must be a whole number from 1 on, got ", down, "."));
+    schedule = std::make_unique<Triangular>(base, rate, momentum, up, down, name == "triangular2");
+    known = "up, down, base";
     rises = true;
   }
   if (name == "step") {

@@ -36,6 +36,7 @@ class Schedule {
 //   triangular,up=S,base=B    from B (default 0) up to rate in S steps and back, again and again,
 //                          the momentum from `momentum` down by 0.1 and back likewise (Smith 2017;
 //                          PyTorch's CyclicLR)
+//                          down=S takes another number of steps for the way back
 //   triangular2,up=S,base=B   the same, the height halved after each cycle
 //   step,every=S,factor=F  times F (default 0.1) after every S steps
 //   multi-step,at=A/B/C,factor=F   times F after each of these fractions of the training, between 0

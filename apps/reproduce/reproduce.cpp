@@ -159,8 +159,9 @@ class Runner {
       }
       if (trained.stopped_by) return trained.stopped_by;
       Json result = trained.result;
-      const double epochs = result["epochs"].get<double>();
-      if (epochs > 0) result["seconds_per_epoch"] = result["seconds"].get<double>() / epochs;
+      // An epoch of the whole of MNIST, also where only a part of it was trained on.
+      if (const double rate = result["examples_per_second"]; rate > 0)
+        result["seconds_per_60000"] = 60000 / rate;
       record.set_train(result);
     } else {
       progress_.line(folder.string() + ": is trained already");

@@ -81,10 +81,11 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
       "--optimizer", v.optimizer,
       "sgd, nesterov, adam, adamw or rmsprop; default: the model's own (slope info models)");
   options.add("--momentum", v.momentum, "Momentum of sgd, nesterov and rmsprop", from_0_to_1());
-  options.add("--schedule", v.schedule,
-              "constant, cosine, one-cycle, triangular,up=S[,base=B], triangular2 likewise, "
-              "step,every=S[,factor=F], multi-step,at=A/B[,factor=F] or "
-              "plateau[,patience=P][,factor=F]; all but those that rise anyway: warmup=S");
+  options.add(
+      "--schedule", v.schedule,
+      "constant, cosine, one-cycle, triangular,up=S[,down=S][,base=B], triangular2 likewise, "
+      "step,every=S[,factor=F], multi-step,at=A/B[,factor=F] or "
+      "plateau[,patience=P][,factor=F]; all but those that rise anyway: warmup=S");
   options.add("--weight-decay", v.weight_decay, "L2 penalty (adamw: decoupled)", not_negative());
   options.add("--label-smoothing", v.label_smoothing, "Share of the target spread over all classes",
               from_0_to_1());
