@@ -17,9 +17,9 @@ using Json = nlohmann::ordered_json;
 // What the page shows, from top to bottom within each section. To add a chart: a script in assets/
 // that draws it from report.data and returns where that is not there, its name here, and the file
 // of the run folder that it draws in kFiles.
-const std::vector<std::string> kScripts = {"line_chart.js", "training.js", "results.js",
-                                           "solvers.js",    "attacks.js",  "plane.js",
-                                           "states.js",     "mistakes.js"};
+const std::vector<std::string> kScripts = {"line_chart.js", "training.js", "adapt.js",
+                                           "results.js",    "solvers.js",  "attacks.js",
+                                           "plane.js",      "states.js",   "mistakes.js"};
 // NAME.json of the run folder is report.data.NAME, null where it is not there.
 const std::vector<std::string> kFiles = {"mistakes", "pictures", "plane", "states"};
 
@@ -38,30 +38,36 @@ Json read_json(const fs::path& path) {
   return json.is_discarded() ? Json() : json;
 }
 
-// metrics.csv as a list of objects of numbers.
-Json read_metrics(const fs::path& path) {
+// metrics.csv or adapt.csv as a list of objects of numbers, null for a cell that is none. Only rows
+// that have all needed columns.
+Json read_csv(const fs::path& path, const std::vector<std::string>& needed_columns) {
   std::istringstream in(read_text(path));
   const auto cells = [](const std::string& line) {
     std::vector<std::string> parts;
     std::istringstream row(line);
     for (std::string cell; std::getline(row, cell, ',');) parts.push_back(cell);
+    if (line.ends_with(',')) parts.emplace_back();
     return parts;
   };
   std::string line;
   std::getline(in, line);
   const std::vector<std::string> names = cells(line);
   Json rows = Json::array();
-  for (const char* needed :
-       {"epoch", "seconds", "test_loss", "test_accuracy", "nfe_forward", "nfe_backward"}) {
+  for (const std::string& needed : needed_columns) {
     if (std::find(names.begin(), names.end(), needed) == names.end()) return rows;
   }
   while (std::getline(in, line)) {
     const std::vector<std::string> values = cells(line);
     if (values.size() != names.size()) continue;  // a line that was cut off
     Json row;
-    for (size_t i = 0; i < names.size(); ++i)
-      row[names[i]] = std::strtod(values[i].c_str(), nullptr);
-    rows.push_back(row);
+    for (size_t i = 0; i < names.size(); ++i) {
+      char* end = nullptr;
+      const double value = std::strtod(values[i].c_str(), &end);
+      row[names[i]] = end == values[i].c_str() ? Json() : Json(value);
+    }
+    if (std::none_of(needed_columns.begin(), needed_columns.end(),
+                     [&](const std::string& needed) { return row[needed].is_null(); }))
+      rows.push_back(row);
   }
   return rows;
 }
@@ -146,7 +152,9 @@ std::string notice(const Json& outcome) {
 
 void write(const fs::path& run) {
   const std::string config = read_text(run / "config.toml");
-  const Json metrics = read_metrics(run / "metrics.csv");
+  const Json metrics =
+      read_csv(run / "metrics.csv",
+               {"epoch", "seconds", "test_loss", "test_accuracy", "nfe_forward", "nfe_backward"});
   const Json results = read_json(run / "results.json");
   const std::string model = config_value(config, "model");
   Json data{{"summary", summary(config, metrics)},
@@ -156,6 +164,7 @@ void write(const fs::path& run) {
             {"dtype", config_value(config, "dtype")},
             {"figures", figures(metrics)},
             {"metrics", metrics},
+            {"adapt", read_csv(run / "adapt.csv", {"step", "size"})},
             {"results", results.is_object() ? results : Json::object()}};
   for (const std::string& name : kFiles) data[name] = read_json(run / (name + ".json"));
   write_page(run / "report.html", model, kScripts, data);

@@ -58,7 +58,7 @@ Preset metasolver_cifar() {
   for (const char* what : {"clean", "FGSM", "PGD-7"})
     p.charts.push_back({.title = concat("accuracy against test steps, ", what),
                         .x = "steps of RK2, u = 0.5",
-                        .y = "accuracy, %"});
+                        .y = "accuracy"});
   for (const Case& c : cases) {
     p.experiments.push_back(
         {.name = c.name,

@@ -64,7 +64,7 @@ Preset metasolver_mnist_u() {
       .rows = {},
       .charts = {{.title = robust,
                   .x = "u",
-                  .y = "accuracy, %",
+                  .y = "accuracy",
                   .caption = "The published attack moves by 0.055 in its ball of 0.3: what looks "
                              "like robustness is its weakness, as the other attacks show."}},
       .note =
@@ -149,7 +149,7 @@ Preset from_scratch() {
                                  "128 --epochs 20",
                                  "--epochs 2"}}},
       .rows = {},
-      .charts = {{.title = curve, .x = "epoch", .y = "test accuracy, %"}},
+      .charts = {{.title = curve, .x = "epoch", .y = "test accuracy"}},
       .note =
           "The notebook's accuracies are of 9984 test images: it leaves the last batch "
           "out."};
@@ -193,7 +193,7 @@ Preset odenet_solvers() {
     double seconds, forward, backward;
   };
   const Case cases[] = {
-      {"dopri5-direct", "adjoint off, dopri5", "dopri5@1e-3", "checkpointed", 33.063, 26.2, -1},
+      {"dopri5-direct", "adjoint off, dopri5", "dopri5@1e-3", "through", 33.063, 26.2, -1},
       {"euler-adjoint", "adjoint, euler", "euler:1", "adjoint", 6.621, 1, 1},
       {"rk4-adjoint", "adjoint, rk4", "rk38:1", "adjoint", 8.924, 4, 4},
       {"dopri5-adjoint", "adjoint, dopri5", "dopri5@1e-3", "adjoint", 45.219, 26.2, 20.0}};

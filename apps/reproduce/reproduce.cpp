@@ -155,6 +155,7 @@ class Runner {
         trained = program::train_run(options, settings, {}, &old);
       } else {
         settings.force = true;  // what is there has been checked
+        fs::remove(folder / "reproduce.json");
         trained = program::train_run(options, settings, folder.string(), nullptr);
       }
       if (trained.stopped_by) return trained.stopped_by;
@@ -275,7 +276,8 @@ class Runner {
     page["figures"] = Json::array();
     page["charts"] = charts_json(preset_, rows);
     page["runs"] = runs;
-    report::write_page(report, "reproduce " + preset_.name, "reproduce.js", page);
+    report::write_page(report, "reproduce " + preset_.name, {"line_chart.js", "reproduce.js"},
+                       page);
     program::write_text(folder_ / "result.json", program::json_text(done.result, 1) + "\n");
     done.text = concat(preset_.name, ", scale ", name(request_.scale), ": ", preset_.what, "\n\n",
                        rows_text(rows), "\n");

@@ -106,7 +106,7 @@ Preset figure_4a() {
     const std::string title = concat("trained with euler:", k);
     p.charts.push_back({.title = title,
                         .x = "steps of the test solver",
-                        .y = "test accuracy, %",
+                        .y = "test accuracy",
                         .logarithmic = true});
     return title;
   };

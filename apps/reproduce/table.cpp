@@ -145,30 +145,29 @@ Json charts_json(const Preset& preset, const std::vector<MeasuredRow>& rows) {
   Json charts = Json::array();
   for (const Chart& chart : preset.charts) {
     Json all = Json::array();
+    bool share = false;
     for (const MeasuredRow& r : rows) {
       if (!r.row->point || r.row->point->chart != chart.title) continue;
       const auto& [title, name, x] = *r.row->point;
-      const double scale = r.row->unit == Unit::share ? 100 : 1;
+      share = r.row->unit == Unit::share;
       auto found = std::find_if(all.begin(), all.end(),
                                 [&, n = name](const Json& s) { return s["name"] == n; });
       if (found == all.end()) {
-        all.push_back({{"name", name},
-                       {"measured", Json::array()},
-                       {"seeds", Json::array()},
-                       {"published", Json::array()}});
+        all.push_back({{"name", name}, {"measured", Json::array()}, {"published", Json::array()}});
         found = std::prev(all.end());
       }
-      if (!r.values.empty()) (*found)["measured"].push_back({x, scale * r.mean});
-      if (r.values.size() > 1) {
-        for (double v : r.values) (*found)["seeds"].push_back({x, scale * v});
+      if (!r.values.empty()) {
+        const double spread = std::isfinite(r.standard_error) ? r.standard_error : 0;
+        (*found)["measured"].push_back({x, r.mean, r.mean - spread, r.mean + spread});
       }
-      if (r.row->published) (*found)["published"].push_back({x, scale * *r.row->published});
+      if (r.row->published) (*found)["published"].push_back({x, *r.row->published});
     }
     charts.push_back({{"title", chart.title},
                       {"x", chart.x},
                       {"y", chart.y},
                       {"logarithmic", chart.logarithmic},
                       {"caption", chart.caption},
+                      {"share", share},
                       {"series", all}});
   }
   return charts;

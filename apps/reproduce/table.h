@@ -35,8 +35,8 @@ std::string rows_text(const std::vector<MeasuredRow>& rows);
 // As the command prints them: what, published, measured, stderr, n, values, unit, examples, of,
 // note. Shares as fractions.
 nlohmann::ordered_json rows_json(const std::vector<MeasuredRow>& rows);
-// [{"title", "x", "y", "logarithmic", "caption", "series": [{"name", "measured": [[x, mean]],
-// "seeds": [[x, value]], "published": [[x, value]]}]}]
+// [{"title", "x", "y", "logarithmic", "caption", "share": y is a fraction, "series": [{"name",
+// "measured": [[x, mean, mean - standard error, mean + it]], "published": [[x, value]]}]}]
 nlohmann::ordered_json charts_json(const Preset& preset, const std::vector<MeasuredRow>& rows);
 
 }  // namespace slope::reproduce

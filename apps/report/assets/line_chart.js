@@ -2,6 +2,7 @@
 "use strict";
 report.lineChart = (() => {
   const { css, colors, element, card, axis } = report;
+  const color = (s, i) => colors[(s.color ?? i) % colors.length];
   const point = ([x, y, name]) => ({ x, y, name });
 
   // Counts are powers of two more often than of ten.
@@ -20,17 +21,17 @@ report.lineChart = (() => {
     const edge = { borderWidth: 0, pointRadius: 0, pointHitRadius: 0, isBand: true, order: 2 };
     const bands = series.flatMap((s, i) => !s.band ? [] : [
       { ...edge, data: s.band.map(([x, low]) => ({ x, y: low })) },
-      { ...edge, data: s.band.map(([x, , high]) => ({ x, y: high })), fill: "-1", backgroundColor: colors[i % colors.length] + "26" },
+      { ...edge, data: s.band.map(([x, , high]) => ({ x, y: high })), fill: "-1", backgroundColor: color(s, i) + "26" },
     ]);
     const lines = series.map((s, i) => ({
-      label: s.label, data: s.points.map(point), borderColor: colors[i % colors.length], backgroundColor: colors[i % colors.length],
+      label: s.label, data: s.points.map(point), borderColor: color(s, i), backgroundColor: color(s, i),
       borderWidth: 2, borderDash: s.dashed ? [6, 4] : [], order: s.dashed ? 0 : 1, clip: false, tension: 0,
       pointRadius: s.dashed || s.points.length > 80 ? 0 : s.points.length > 20 ? 2 : s.points.length > 1 ? 3 : 5,
     }));
     return lines.concat(bands);
   }
 
-  // series: [{label, points: [[x, y, name of the point if it has one]], band: [[x, low, high]], dashed}]
+  // series: [{label, points: [[x, y, name of the point if it has one]], band: [[x, low, high]], dashed, color: the number of one}]
   // x, y: what the axes say; options: {section, counts: x in powers of two, yAxis, xAxis: more for Chart.js}
   return (title, text, x, y, series, options = {}) => {
     const drawn = series.filter((s) => s.points.some(([, v]) => Number.isFinite(v)));
