@@ -30,10 +30,15 @@ Attacker::Attacker(Defence& defence, const Attack& attack, bool transfer)
             nn::Pass pass;
             return defence(x, pass);
           },
-          {.plan = defence.plan(), .draws = attack.draws, .stop_when_fooled = !transfer}) {}
+          {.plan = defence.plan(),
+           .draws = attack.draws,
+           .stop_when_fooled = !transfer,
+           .tell = [this](const std::string& part, int64_t passes, int64_t samples) {
+             if (heard_) heard_(part, passes, samples);
+           }}) {}
 
 nn::Dataset Attacker::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype,
-                                 const std::function<void(int64_t)>& done) {
+                                 const std::function<void(int64_t, const std::string&)>& told) {
   nn::Dataset result{.name = data.name + " attacked",
                      .sample = data.sample,
                      .classes = data.classes,
@@ -41,7 +46,10 @@ nn::Dataset Attacker::operator()(const nn::Dataset& data, int64_t batch, Dtype d
                      .points = {},
                      .labels = data.labels};
   nn::Loader loader(data, std::min(batch, data.size()), false, 0, dtype);
-  int64_t first = 0;
+  int64_t first = 0, finished = 0;
+  heard_ = [&](const std::string& part, int64_t passes, int64_t samples) {
+    told(finished, concat(part.empty() ? "" : ", " + part, ", pass ", passes, " over ", samples));
+  };
   for (nn::Batch b; loader.next(&b);) {
     nn::AttackSamples samples{.x = b.x, .labels = b.labels, .numbers = {}};
     samples.numbers.resize(static_cast<size_t>(b.labels.size()));
@@ -49,8 +57,10 @@ nn::Dataset Attacker::operator()(const nn::Dataset& data, int64_t batch, Dtype d
     first += b.labels.size();
     const std::vector<double> values = attack_.run(target_, samples).values();
     result.points.insert(result.points.end(), values.begin(), values.end());
-    done(first);
+    finished = first;
+    told(finished, "");
   }
+  heard_ = {};
   return result;
 }
 

@@ -47,14 +47,15 @@ class Attacker {
   // transfer: the result is meant for another solver, so an attack does not stop when it has fooled
   // its own.
   Attacker(Defence& defence, const Attack& attack, bool transfer);
-  // The attacked data set, as points (it is no longer bytes).
-  // `done` is told the samples that are finished, batch by batch.
+  // The attacked data set, as points (it is no longer bytes). told: hears, pass by pass, how many
+  // samples are finished, and of the batch that is not what the attack is doing.
   nn::Dataset operator()(const nn::Dataset& data, int64_t batch, Dtype dtype,
-                         const std::function<void(int64_t)>& done);
+                         const std::function<void(int64_t, const std::string&)>& told);
   const nn::Target::Notes& notes() const { return target_.notes(); }
 
  private:
   Attack attack_;
+  std::function<void(const std::string& part, int64_t passes, int64_t samples)> heard_;
   nn::Target target_;
 };
 

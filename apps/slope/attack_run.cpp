@@ -138,7 +138,8 @@ Attacked attack_run(const AttackRequest& c, const Settings& settings, Progress& 
   for (size_t a = 0; a < attacks.size(); ++a) {
     for (const Side& side : defended) {
       SolveMeter meter;
-      Defence defence(members.models(), side.regime, steps, gradient, seed, kDefenceStream, &meter);
+      // It is only evaluated: its solver need not have the gradient that the attack takes.
+      Defence defence(members.models(), side.regime, steps, {}, seed, kDefenceStream, &meter);
       Evaluator evaluate([&](const Tensor& x, nn::Pass& pass) { return defence(x, pass); },
                          defence.plan(), meter);
       if (!clean.contains(side.word)) clean[side.word] = evaluate(test, c.batch, dtype);
@@ -147,10 +148,10 @@ Attacked attack_run(const AttackRequest& c, const Settings& settings, Progress& 
            c.attack_solvers.empty() ? std::vector<std::string>{side.word} : c.attack_solvers) {
         const std::string doing = concat("attack ", c.attacks[a], ", solver ", side.word,
                                          ", attack solver ", attack_solver);
-        const auto told = [&](int64_t samples) {
-          progress.moving(concat(doing, ": ", samples, " of ", test.size(), " samples"));
+        const auto told = [&](int64_t samples, const std::string& doing_now) {
+          progress.moving(concat(doing, ": ", samples, " of ", test.size(), " samples", doing_now));
         };
-        told(0);
+        told(0, "");
         const RegimeOptions attacker_regime = attacker_options(c, attack_solver);
         Defence known(members.models(), regime_of(attacker_regime, attack_solver), steps, gradient,
                       seed, kAttackerStream);

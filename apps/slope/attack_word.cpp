@@ -250,34 +250,42 @@ const std::vector<Entry>& entries() {
          };
        }},
       {.text = {"fab-t", "the nearest boundary, class by class (Croce, Hein 2020)",
-                "eps=8/255,iterations=100,targets=9"},
+                "eps=8/255,iterations=100,targets=9,restarts=1,norm=linf|l2"},
        .parse =
            [](Options& o) {
-             return bound(nn::fab, nn::FabOptions{.eps = o.eps(8.0 / 255),
+             const nn::AttackNorm norm = o.norm();
+             return bound(nn::fab, nn::FabOptions{.eps = o.eps(8.0 / 255, norm),
                                                   .iterations = o.count("iterations", 100),
                                                   .targets = o.count("targets", 9, 0),
-                                                  .range = o.range});
+                                                  .restarts = o.count("restarts", 1),
+                                                  .norm = norm,
+                                                  .range = o.range,
+                                                  .seed = o.seed});
            }},
       {.text = {"square", "random search without gradients (Andriushchenko et al. 2020)",
-                "eps=8/255,queries=5000,p=0.8"},
+                "eps=8/255,queries=5000,p=0.8,norm=linf|l2"},
        .parse =
            [](Options& o) {
-             return bound(nn::square, nn::SquareOptions{.eps = o.eps(8.0 / 255),
+             const nn::AttackNorm norm = o.norm();
+             return bound(nn::square, nn::SquareOptions{.eps = o.eps(8.0 / 255, norm),
                                                         .queries = o.count("queries", 5000),
                                                         .p = o.number("p", 0.8, 1e-6, 1),
+                                                        .norm = norm,
                                                         .range = o.range,
                                                         .seed = o.seed});
            }},
       {.text = {"autoattack", "four attacks without knobs, one after the other (Croce, Hein 2020)",
-                "eps=8/255,version=standard|plus|rand,iterations=100,queries=5000"},
+                "eps=8/255,version=standard|plus|rand,iterations=100,queries=5000,norm=linf|l2"},
        .parse =
            [](Options& o) {
+             const nn::AttackNorm norm = o.norm();
              using enum nn::AutoAttackVersion;
              constexpr nn::AutoAttackVersion versions[] = {standard, plus, rand};
              return bound(
                  nn::autoattack,
                  nn::AutoAttackOptions{
-                     .eps = o.eps(8.0 / 255),
+                     .eps = o.eps(8.0 / 255, norm),
+                     .norm = norm,
                      .version = versions[o.choice("version", {"standard", "plus", "rand"})],
                      .iterations = o.count("iterations", 100),
                      .queries = o.count("queries", 5000),
@@ -285,14 +293,16 @@ const std::vector<Entry>& entries() {
                      .seed = o.seed});
            }},
       {.text = {"spsa", "PGD with a gradient estimated from values (Uesato et al. 2018)",
-                "eps=8/255,step=0.01,delta=0.01,iterations=40,samples=128"},
+                "eps=8/255,step=0.01,delta=0.01,iterations=40,samples=128,norm=linf|l2"},
        .parse =
            [](Options& o) {
-             return bound(nn::spsa, nn::SpsaOptions{.eps = o.eps(8.0 / 255),
+             const nn::AttackNorm norm = o.norm();
+             return bound(nn::spsa, nn::SpsaOptions{.eps = o.eps(8.0 / 255, norm),
                                                     .step = o.positive("step", 0.01),
                                                     .delta = o.positive("delta", 0.01),
                                                     .iterations = o.count("iterations", 40),
                                                     .directions = o.count("samples", 128),
+                                                    .norm = norm,
                                                     .range = o.range,
                                                     .seed = o.seed});
            }},

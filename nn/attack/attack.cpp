@@ -96,6 +96,7 @@ Target::Evaluation Target::evaluate(const Tensor& x, const AttackSamples& sample
     add(result.loss, out[0]);
     add(logits, out[1]);
     ++(with_gradient ? notes_.gradients : notes_.forwards);
+    if (options_.tell) options_.tell(part_, notes_.gradients + notes_.forwards, n);
     if (!with_gradient) continue;
     const std::vector<double> peak = out[3].values();
     for (size_t i = 0; i < count; ++i) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "core/plan.h"
@@ -45,6 +46,9 @@ struct TargetOptions {
   // A sample is left alone once the model is wrong. False where the result is meant for another
   // model: then attacks go on to raise the loss.
   bool stop_when_fooled = true;
+  // Is told of each pass over a batch: what is going on (a part of autoattack, or ""), how many
+  // passes there have been, and of how many samples this one was.
+  std::function<void(const std::string& part, int64_t passes, int64_t samples)> tell = {};
 };
 
 // A model under attack: its losses and their gradients, as plans where the model allows it.
@@ -72,6 +76,8 @@ class Target {
     int64_t gradients = 0, forwards = 0;  // passes over a batch
   };
   const Notes& notes() const { return notes_; }
+  // The part of an attack that begins, for TargetOptions::tell.
+  void tell_part(const std::string& part) { part_ = part; }
   size_t plan_bytes() const;
 
  private:
@@ -89,6 +95,7 @@ class Target {
   int64_t largest_ = 0;
   std::map<Key, std::unique_ptr<Plan>> plans_;
   Notes notes_;
+  std::string part_;
 };
 
 // Gradient of the summed cross-entropy with respect to x, like x: each sample's own. Only what

@@ -7,13 +7,15 @@
 namespace slope::nn {
 
 // standard: APGD-CE, targeted APGD, targeted FAB, Square.
-// plus: APGD-CE and APGD-DLR with 5 restarts, FAB, Square, targeted APGD, targeted FAB.
-// rand: APGD-CE and APGD-DLR, for models that draw something: the target averages over 20 draws
+// plus: APGD-CE and APGD-DLR with 5 restarts, FAB with 5, Square, targeted APGD, targeted FAB
+// with 5. rand: APGD-CE and APGD-DLR, for models that draw something: the target averages over 20
+// draws
 //   (TargetOptions::draws).
 enum class AutoAttackVersion { standard, plus, rand };
 
 struct AutoAttackOptions {
-  double eps = 8.0 / 255;  // L-infinity
+  double eps = 8.0 / 255;
+  AttackNorm norm = AttackNorm::linf;
   AutoAttackVersion version = AutoAttackVersion::standard;
   int64_t iterations = 100;  // of APGD and FAB
   int64_t queries = 5000;    // of Square

@@ -61,6 +61,7 @@ enum class AttackStream : uint32_t {
   apgd = 0x41030000,
   square = 0x41040000,
   spsa = 0x41050000,
+  fab = 0x41060000,
 };
 inline uint32_t stream(AttackStream attack, int64_t restart = 0) {
   return static_cast<uint32_t>(attack) + static_cast<uint32_t>(restart);

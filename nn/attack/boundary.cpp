@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 namespace slope::nn {
 namespace {
@@ -18,10 +19,11 @@ struct Plane {
   std::vector<bool> fooled;   // at x
 };
 
-double largest(const std::vector<double>& d) {
-  double m = 0;
-  for (const double v : d) m = std::max(m, std::abs(v));
-  return m;
+double length(std::span<const double> d, AttackNorm norm) {
+  double sum = 0;
+  for (const double v : d)
+    sum = norm == AttackNorm::linf ? std::max(sum, std::abs(v)) : sum + v * v;
+  return norm == AttackNorm::linf ? sum : std::sqrt(sum);
 }
 
 Plane towards(Target& target, const AttackSamples& s, const Tensor& x,
@@ -80,54 +82,60 @@ std::vector<int32_t> ranked(const Target::Evaluation& clean, const std::vector<i
 }  // namespace
 
 std::vector<double> step_to_plane(const double* x, const double* w, double value, int64_t size,
-                                  const Range& range) {
-  // Every value moves by t towards the plane, or as far as its room goes: sum |w_i| min(t, room_i)
-  // grows piecewise linearly in t and has to reach |value|.
+                                  const Range& range, AttackNorm norm) {
+  // Every value moves towards the plane by t (L2: by t |w_i|), or as far as its room goes: what
+  // that adds up to, sum |w_i| min(t, room_i) or sum |w_i| min(t |w_i|, room_i), grows piecewise
+  // linearly in t and has to reach |value|.
+  const bool flat = norm == AttackNorm::linf;
   struct Move {
-    double room, slope;
+    double limit, slope;  // the t at which the room is used up; growth of the sum before that
   };
   std::vector<Move> moves;
   std::vector<double> step(static_cast<size_t>(size), 0.0);
   const double towards = value > 0 ? -1 : 1;
   const auto room = [&](int64_t i) {
-    return towards * w[i] > 0 ? range.high - x[i] : x[i] - range.low;
+    return std::max(towards * w[i] > 0 ? range.high - x[i] : x[i] - range.low, 0.0);
   };
   double slope = 0;
   for (int64_t i = 0; i < size; ++i) {
     if (w[i] == 0) continue;
-    moves.push_back({std::max(room(i), 0.0), std::abs(w[i])});
-    slope += std::abs(w[i]);
+    const double a = std::abs(w[i]);
+    moves.push_back(flat ? Move{room(i), a} : Move{room(i) / a, a * a});
+    slope += moves.back().slope;
   }
   std::sort(moves.begin(), moves.end(),
-            [](const Move& a, const Move& b) { return a.room < b.room; });
+            [](const Move& a, const Move& b) { return a.limit < b.limit; });
   double reached = 0, t = 0;
   const double needed = std::abs(value);
   bool found = false;
   for (const Move& m : moves) {
-    if (reached + slope * (m.room - t) >= needed && slope > 0) {
+    if (reached + slope * (m.limit - t) >= needed && slope > 0) {
       t += (needed - reached) / slope;
       found = true;
       break;
     }
-    reached += slope * (m.room - t);
-    t = m.room;
+    reached += slope * (m.limit - t);
+    t = m.limit;
     slope -= m.slope;
   }
-  if (!found && !moves.empty()) t = moves.back().room;
+  if (!found && !moves.empty()) t = moves.back().limit;
   for (int64_t i = 0; i < size; ++i) {
     if (w[i] == 0) continue;
     step[static_cast<size_t>(i)] =
-        towards * std::copysign(1.0, w[i]) * std::min(t, std::max(room(i), 0.0));
+        towards * std::copysign(1.0, w[i]) * std::min(flat ? t : t * std::abs(w[i]), room(i));
   }
   return step;
 }
 
 Tensor fab(Target& target, const AttackSamples& samples, const FabOptions& o) {
-  Ball{.eps = o.eps, .range = o.range}.check("fab-t");
+  const Ball ball{.eps = o.eps, .norm = o.norm, .range = o.range};
+  ball.check("fab-t");
   if (o.iterations < 1)
     throw ValueError(concat("fab-t: iterations must be at least 1, got ", o.iterations, "."));
   if (o.targets < 0)
     throw ValueError(concat("fab-t: targets must not be negative, got ", o.targets, "."));
+  if (o.restarts < 1)
+    throw ValueError(concat("fab-t: restarts must be at least 1, got ", o.restarts, "."));
   if (samples.size() == 0) return samples.x;
   const Target::Evaluation clean = target.forward(samples.x, samples);
   const std::vector<int32_t> labels = samples.labels.to_vector<int32_t>();
@@ -137,31 +145,37 @@ Tensor fab(Target& target, const AttackSamples& samples, const FabOptions& o) {
   std::vector<double> distance(labels.size(), std::numeric_limits<double>::infinity());
   const auto near = [&](size_t i) { return distance[i] <= o.eps; };
 
-  const size_t runs =
-      o.targets == 0 ? 1 : std::min(static_cast<size_t>(o.targets), clean.logits[0].size() - 1);
-  for (size_t rank = 0; rank < runs; ++rank) {
+  const int64_t others = static_cast<int64_t>(clean.logits[0].size()) - 1;
+  const int64_t targets = o.targets == 0 ? 1 : std::min(o.targets, others);
+  for (int64_t run = 0; run < targets * o.restarts; ++run) {
+    const int64_t rank = run / o.restarts, restart = run % o.restarts;
     std::vector<int64_t> places;  // one that is within eps need not be nearer
     for (size_t i = 0; i < labels.size(); ++i)
       if (!near(i) && !clean.fooled[i]) places.push_back(static_cast<int64_t>(i));
     if (places.empty()) break;
     AttackSamples now = samples.take(places);
     std::vector<int32_t> aim;
-    if (o.targets > 0) aim = take(ranked(clean, labels, rank), places);
+    if (o.targets > 0) aim = take(ranked(clean, labels, static_cast<size_t>(rank)), places);
     const std::vector<double> origin = now.x.values();
     std::vector<double> x = origin;
+    if (restart > 0) {
+      const Ball half{.eps = o.eps / 2, .norm = o.norm, .range = o.range};
+      const uint32_t draws = stream(AttackStream::fab, rank * 100 + restart);
+      x = half.random_surface(now, o.seed, draws).values();
+    }
     const auto upload = [&] { return tensor(x, now.x.shape(), now.x.dtype(), now.x.device()); };
     for (int64_t k = 0; k < o.iterations; ++k) {
       const Plane plane = o.targets > 0 ? towards(target, now, upload(), aim)
-                                        : nearest(target, now, upload(), AttackNorm::linf);
+                                        : nearest(target, now, upload(), o.norm);
       for (size_t i = 0; i < places.size(); ++i) {
         double* xi = x.data() + i * width;
         const double *x0 = origin.data() + i * width, *w = plane.w.data() + i * width;
         if (!std::isfinite(plane.value[i])) continue;
         double value_at_origin = plane.value[i];
         for (size_t j = 0; j < width; ++j) value_at_origin += w[j] * (x0[j] - xi[j]);
-        const std::vector<double> d1 = step_to_plane(xi, w, plane.value[i], size, o.range);
-        const std::vector<double> d2 = step_to_plane(x0, w, value_at_origin, size, o.range);
-        const double a1 = largest(d1), a2 = largest(d2);
+        const std::vector<double> d1 = step_to_plane(xi, w, plane.value[i], size, o.range, o.norm);
+        const std::vector<double> d2 = step_to_plane(x0, w, value_at_origin, size, o.range, o.norm);
+        const double a1 = length(d1, o.norm), a2 = length(d2, o.norm);
         const double pull = a1 + a2 > 0 ? std::min(a1 / (a1 + a2), kLargestPull) : 0;
         for (size_t j = 0; j < width; ++j) {
           const double next =
@@ -175,9 +189,9 @@ Tensor fab(Target& target, const AttackSamples& samples, const FabOptions& o) {
       for (size_t i = 0; i < places.size(); ++i) {
         if (!fooled[i]) continue;
         const size_t place = static_cast<size_t>(places[i]);
-        double d = 0;
-        for (size_t j = i * width; j < (i + 1) * width; ++j)
-          d = std::max(d, std::abs(held[j] - origin[j]));
+        std::vector<double> change(width);
+        for (size_t j = 0; j < width; ++j) change[j] = held[i * width + j] - origin[i * width + j];
+        const double d = length(change, o.norm);
         if (d < distance[place]) {
           distance[place] = d;
           std::copy_n(held.begin() + static_cast<ptrdiff_t>(i * width), width,

@@ -30,7 +30,7 @@ Tensor estimated_gradient(Target& target, const AttackSamples& now, const Tensor
 }  // namespace
 
 Tensor spsa(Target& target, const AttackSamples& samples, const SpsaOptions& o) {
-  const Ball ball{.eps = o.eps, .range = o.range};
+  const Ball ball{.eps = o.eps, .norm = o.norm, .range = o.range};
   ball.check("spsa");
   if (!(o.step > 0) || !(o.delta > 0) || std::isinf(o.step) || std::isinf(o.delta))
     throw ValueError(
@@ -57,7 +57,7 @@ Tensor spsa(Target& target, const AttackSamples& samples, const SpsaOptions& o) 
         x = take_rows(x, left);
       }
     }
-    x = ball.project(now.x, x + sign(estimated_gradient(target, now, x, k, o)) * o.step);
+    x = ball.project(now.x, x + ball.direction(estimated_gradient(target, now, x, k, o)) * o.step);
   }
   return found.x();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace slope::nn {
 namespace {
@@ -59,6 +60,122 @@ void window(Search& s, const double* clean, const Picture& p, int64_t side,
   }
 }
 
+// ---- L2 ----
+
+double length_of(std::span<const double> d) {
+  double sum = 0;
+  for (const double v : d) sum += v * v;
+  return std::sqrt(sum);
+}
+
+// Pyramids of rectangles around the middle, h x w row after row: how the change falls off.
+void add_rectangles(int64_t h, int64_t w, double sign, double* to) {
+  int64_t top = h / 2, left = w / 2;
+  std::vector<double> hill(static_cast<size_t>(h * w), 0.0);
+  for (int64_t k = 0; k < std::max(h / 2, w / 2) + 1; ++k, --top, --left) {
+    for (int64_t y = std::max<int64_t>(top, 0); y < std::min(top + 2 * k + 1, h); ++y)
+      for (int64_t x = std::max<int64_t>(left, 0); x < std::min(left + 2 * k + 1, w); ++x)
+        hill[static_cast<size_t>(y * w + x)] += 1 / static_cast<double>((k + 1) * (k + 1));
+  }
+  const double length = length_of(hill);
+  for (size_t i = 0; i < hill.size(); ++i) to[i] = sign * hill[i] / length;
+}
+
+// A rising and a falling hill side by side or one above the other, (side, side) of length 1.
+std::vector<double> two_hills(int64_t side, bool beside) {
+  std::vector<double> hills(static_cast<size_t>(side * side), 0.0);
+  const int64_t upper = side / 2;
+  if (upper > 0) add_rectangles(upper, side, 1, hills.data());
+  add_rectangles(side - upper, side, -1, hills.data() + upper * side);
+  const double length = length_of(hills);
+  std::vector<double> result(hills.size());
+  for (int64_t y = 0; y < side; ++y) {
+    for (int64_t x = 0; x < side; ++x)
+      result[static_cast<size_t>(beside ? x * side + y : y * side + x)] =
+          hills[static_cast<size_t>(y * side + x)] / length;
+  }
+  return result;
+}
+
+// The change of length eps in the direction of `change`, into the range.
+void put_on_ball(Search& s, const double* clean, const std::vector<double>& change,
+                 const SquareOptions& o) {
+  const double scale = o.eps / (length_of(change) + 1e-12);
+  s.trial.resize(change.size());
+  for (size_t i = 0; i < change.size(); ++i)
+    s.trial[i] = std::clamp(clean[i] + change[i] * scale, o.range.low, o.range.high);
+}
+
+void tiles(Search& s, const double* clean, const Picture& p, const SquareOptions& o) {
+  const int64_t side = std::max<int64_t>(p.h / 5, 1), first = p.h < 5 ? 0 : p.h % 5 / 2;
+  std::vector<double> change(static_cast<size_t>(p.size()), 0.0);
+  for (int64_t top = first; top + side <= p.h; top += side) {
+    for (int64_t left = first; left + side <= p.w; left += side) {
+      const std::vector<double> hills = two_hills(side, s.random.uniform() > 0.5);
+      for (int64_t c = 0; c < p.c; ++c) {
+        const double sign = s.random.sign();
+        for (int64_t i = 0; i < side * side; ++i)
+          change[static_cast<size_t>(((top + i / side) * p.w + left + i % side) * p.c + c)] +=
+              sign * hills[static_cast<size_t>(i)];
+      }
+    }
+  }
+  put_on_ball(s, clean, change, o);
+}
+
+void move_mass(Search& s, const double* clean, const Picture& p, int64_t side,
+               const SquareOptions& o) {
+  const auto place = [&](int64_t size) {
+    return s.random.below(std::max<int64_t>(size - side, 1));
+  };
+  const int64_t top = place(p.h), left = place(p.w);    // gets
+  const int64_t top2 = place(p.h), left2 = place(p.w);  // gives
+  std::vector<double> change(s.best.size());
+  for (size_t i = 0; i < change.size(); ++i) change[i] = s.best[i] - clean[i];
+  const auto at = [&](int64_t y, int64_t x, int64_t c) {
+    return static_cast<size_t>((y * p.w + x) * p.c + c);
+  };
+  double both = 0;  // squared length of the change in either window
+  for (int64_t y = 0; y < p.h; ++y) {
+    for (int64_t x = 0; x < p.w; ++x) {
+      const bool one = y >= top && y < top + side && x >= left && x < left + side;
+      const bool two = y >= top2 && y < top2 + side && x >= left2 && x < left2 + side;
+      for (int64_t c = 0; c < p.c && (one || two); ++c)
+        both += change[at(y, x, c)] * change[at(y, x, c)];
+    }
+  }
+  const double whole = length_of(change);
+  const double left_over = std::max(o.eps * o.eps - whole * whole, 0.0);
+  const double length = std::sqrt(left_over / static_cast<double>(p.c) + both);
+  const std::vector<double> hills = two_hills(side, s.random.uniform() > 0.5);
+  std::vector<std::vector<double>> given;  // by channel
+  for (int64_t c = 0; c < p.c; ++c) {
+    std::vector<double> old;
+    for (int64_t i = 0; i < side * side; ++i)
+      old.push_back(change[at(top + i / side, left + i % side, c)]);
+    const double sign = s.random.sign(), old_length = length_of(old) + 1e-12;
+    for (size_t i = 0; i < old.size(); ++i) old[i] = sign * hills[i] + old[i] / old_length;
+    const double scale = length / (length_of(old) + 1e-12);
+    for (double& v : old) v *= scale;
+    given.push_back(std::move(old));
+  }
+  for (int64_t c = 0; c < p.c; ++c) {
+    for (int64_t i = 0; i < side * side; ++i) change[at(top2 + i / side, left2 + i % side, c)] = 0;
+  }
+  for (int64_t c = 0; c < p.c; ++c) {
+    for (int64_t i = 0; i < side * side; ++i)
+      change[at(top + i / side, left + i % side, c)] =
+          given[static_cast<size_t>(c)][static_cast<size_t>(i)];
+  }
+  put_on_ball(s, clean, change, o);
+}
+
+// The side of the windows in L2: odd and at least 3, where the picture has room for that.
+int64_t odd_side(int64_t side, const Picture& p) {
+  side = std::max<int64_t>(side, 3);
+  return std::min(side % 2 == 0 ? side + 1 : side, std::min(p.h, p.w));
+}
+
 }  // namespace
 
 int64_t square_side(int64_t query, double p, int64_t h, int64_t w) {
@@ -70,7 +187,8 @@ int64_t square_side(int64_t query, double p, int64_t h, int64_t w) {
 }
 
 Tensor square(Target& target, const AttackSamples& samples, const SquareOptions& o) {
-  Ball{.eps = o.eps, .range = o.range}.check("square");
+  Ball{.eps = o.eps, .norm = o.norm, .range = o.range}.check("square");
+  const bool flat = o.norm == AttackNorm::linf;
   if (o.queries < 1)
     throw ValueError(concat("square: queries must be at least 1, got ", o.queries, "."));
   if (!(o.p > 0 && o.p <= 1))
@@ -98,10 +216,13 @@ Tensor square(Target& target, const AttackSamples& samples, const SquareOptions&
     trials.reserve(searches.size() * static_cast<size_t>(picture.size()));
     for (Search& s : searches) {
       const double* origin = clean.data() + start_of(s.place);
+      const int64_t side = square_side(query, o.p, picture.h, picture.w);
       if (query == 0) {
-        stripes(s, origin, picture, o);
+        flat ? stripes(s, origin, picture, o) : tiles(s, origin, picture, o);
+      } else if (flat) {
+        window(s, origin, picture, side, o);
       } else {
-        window(s, origin, picture, square_side(query, o.p, picture.h, picture.w), o);
+        move_mass(s, origin, picture, odd_side(side, picture), o);
       }
       trials.insert(trials.end(), s.trial.begin(), s.trial.end());
     }

@@ -7,15 +7,18 @@
 namespace slope::nn {
 
 struct SquareOptions {
-  double eps = 8.0 / 255;  // L-infinity
+  double eps = 8.0 / 255;
   int64_t queries = 5000;
   double p = 0.8;  // share of the picture that the first squares cover
+  AttackNorm norm = AttackNorm::linf;
   Range range = {};
   uint64_t seed = 0;
 };
-// Starts with vertical stripes of +-eps, then tries squares of +-eps, one sign for each channel,
-// and keeps what lowers the margin. Each sample has random numbers of its own and stops when the
-// model is fooled. samples.x: (N, H, W, C); points (N, d) are a row of d pixels.
+// L-infinity: starts with vertical stripes of +-eps, then tries squares of +-eps, one sign for each
+// channel. L2: starts with tiles of small hills, then takes the length that one window's change has
+// away and gives it, with what is left of eps, to a hill in another. Keeps what lowers the margin.
+// Each sample has random numbers of its own and stops when the model is fooled. samples.x: (N, H,
+// W, C); points (N, d) are a row of d pixels.
 Tensor square(Target& target, const AttackSamples& samples, const SquareOptions& options);
 
 // The side of the square at query `query`, for a picture h x w: round(sqrt(p h w)) with p halved at

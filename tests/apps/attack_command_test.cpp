@@ -44,6 +44,24 @@ TEST_CASE("attack words: each attack runs as it is listed, and what is refused")
   refused("pgd,iterations=0", "a whole number of at least 1, got 0");
   refused("pgd,loss=hinge", "it can be ce, cw, dlr, cw-clipped");
   refused("pgd,alpha=1", "pgd has no option alpha");
+  refused("pgd,restarts=0", "at least 1, got 0");
+  refused("pgd,eps=nan", "is not a number");
+  refused("square,norm=l1", "it can be linf, l2");
+  // Who is attacked needs no gradient, who attacks does.
+  const auto through = [&](const char* solver, const char* gradient) {
+    return Arguments{"attack",  "a",      "--attack",        "fgsm", "--limit",    "4",
+                     "--quiet", "--json", "--attack-solver", solver, "--gradient", gradient};
+  };
+  CHECK(run(here, through("reversible_heun:4", "reversible")).json()["results"].size() == 1);
+  check_error(here, through("rk4:4", "reversible"), 1, "rk4 cannot be undone step by step");
+  check_error(here, through("symplectic_euler:4", "checkpointed"), 1, "needs a separable field");
+  // A model of another data set in an ensemble.
+  run(here, {"train", "spheres-mlp,width=8", "--data", "spheres,dim=3", "--iterations", "2",
+             "--quiet", "--out", "other"});
+  check_error(
+      here,
+      {"attack", "a", "--attack", "fgsm", "--regime", "model-ensemble", "--ensemble", "other"}, 1,
+      "They must be the same");
 }
 
 TEST_CASE("attack: a matrix with the figure to quote, warnings that come by themselves") {

@@ -39,6 +39,10 @@ class Draws:
     def between(self, low, high):
         return low + (high - low) * self.uniform()
 
+    def normal(self):
+        radius = math.sqrt(-2 * math.log(1 - self.uniform()))
+        return radius * math.cos(2 * math.pi * self.uniform())
+
     def sign(self):
         return -1.0 if self.uniform() < 0.5 else 1.0
 
@@ -114,6 +118,18 @@ def pgd(eps, step, iterations):
     return found.x
 
 
+def pgd_kl(eps, step, iterations):
+    """The inner maximisation of TRADES: the divergence from the clean prediction, from a start beside it."""
+    p = torch.softmax(net(x0), 1).detach()
+    x = x0 + 0.001 * torch.tensor([[d.normal() for _ in range(D)] for d in (Draws(PGD, i) for i in range(N))])
+    for _ in range(iterations):
+        leaf = x.clone().requires_grad_(True)
+        loss = torch.nn.functional.kl_div(torch.log_softmax(net(leaf), 1), p, reduction="sum")
+        (g,) = torch.autograd.grad(loss, leaf)
+        x = into(x + step * g.sign(), eps)
+    return x
+
+
 def apgd(eps, iterations, kind, found, stream, target=None):
     u = torch.tensor([[d.between(-1, 1) for _ in range(D)]
                       for d in (Draws(stream, i) for i in range(N))])
@@ -181,20 +197,87 @@ def square(eps, queries):
     return torch.stack(result)
 
 
-def to_plane(x, w, value):
-    """The smallest move in the largest value that brings `value` to 0 inside [0, 1]: every value goes t
+def rectangles(h, w):
+    hill, top, left = torch.zeros(h, w), h // 2 + 1 - 1, w // 2 + 1 - 1
+    for k in range(max(h // 2, w // 2) + 1):
+        hill[max(top, 0):min(top + 2 * k + 1, h), max(left, 0):min(left + 2 * k + 1, w)] += 1.0 / (k + 1) ** 2
+        top, left = top - 1, left - 1
+    return hill / hill.norm()
+
+
+def hills(d, side):
+    both = torch.cat([rectangles(side // 2, side) if side > 1 else torch.zeros(0, side),
+                      -rectangles(side - side // 2, side)])
+    both = both / both.norm()
+    return both.T if d.uniform() > 0.5 else both
+
+
+def square_l2(eps, queries):
+    result = []
+    for i in range(N):
+        d, clean = Draws(SQUARE, i), x0[i].reshape(H, W, CH)
+
+        def on_ball(change):
+            return (clean + change * (eps / (change.norm() + 1e-12))).clamp(0, 1)
+
+        best, best_value = None, None
+        for q in range(queries):
+            if q == 0:
+                change, side = torch.zeros(H, W, CH), max(H // 5, 1)
+                first = 0 if H < 5 else (H - 5 * side) // 2
+                for top in range(first, H - side + 1, side):
+                    for left in range(first, W - side + 1, side):
+                        hill = hills(d, side)
+                        for c in range(CH):
+                            change[top:top + side, left:left + side, c] += d.sign() * hill
+            else:
+                p = 0.8
+                for halved in (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000):
+                    p = p / 2 if q > halved else p
+                side = max(min(max(round(math.sqrt(p * H * W)), 1), min(H, W)), 3)
+                side = min(side + 1 - side % 2, min(H, W))
+                top, left, top2, left2 = (int(d.uniform() * max(n - side, 1)) for n in (H, W, H, W))
+                change = best - clean
+                one = (slice(top, top + side), slice(left, left + side))
+                two = (slice(top2, top2 + side), slice(left2, left2 + side))
+                mask = torch.zeros(H, W, 1)
+                mask[one] = mask[two] = 1
+                both = (change * mask).norm() ** 2
+                spare = max(eps**2 - change.norm().item() ** 2, 0.0)
+                hill = hills(d, side)
+                old = change[one].clone()
+                new = torch.stack([d.sign() * hill + old[..., c] / (1e-12 + old[..., c].norm())
+                                   for c in range(CH)], -1)
+                new = new / (1e-12 + new.flatten(0, 1).norm(dim=0)) * (spare / CH + both) ** 0.5
+                change[two] = 0
+                change[one] = new
+            trial = on_ball(change)
+            z = net(trial.reshape(1, D))[0]
+            value = (torch.cat([z[:labels[i]], z[labels[i] + 1:]]).max() - z[labels[i]]).item()
+            if best is None or value > best_value or value > 0:
+                best, best_value = trial, value
+            if value > 0:
+                break
+        result.append(best.reshape(D))
+    return torch.stack(result)
+
+
+def to_plane(x, w, value, norm="linf"):
+    """The smallest move in the norm that brings `value` to 0 inside [0, 1]: every value goes t (L2: t |w|)
     towards the plane or to the edge; t by halving."""
     way = -torch.sign(w) * math.copysign(1.0, value)
     room = torch.where(way > 0, 1 - x, x)
-    low, high = 0.0, room[w != 0].max().item()
+    pace = torch.ones_like(w) if norm == "linf" else w.abs()
+    low, high = 0.0, (room / pace)[w != 0].max().item()
     for _ in range(200):
         t = (low + high) / 2
-        reached = (w.abs() * torch.minimum(torch.full_like(room, t), room)).sum().item()
+        reached = (w.abs() * torch.minimum(t * pace, room)).sum().item()
         low, high = (t, high) if reached < abs(value) else (low, t)
-    return way * torch.minimum(torch.full_like(room, high), room)
+    return way * torch.minimum(high * pace, room)
 
 
-def fab(eps, iterations):
+def fab(eps, iterations, norm="linf"):
+    length = (lambda d: d.abs().max().item()) if norm == "linf" else (lambda d: d.norm().item())
     result = x0.clone()
     for i in range(N):
         nearest, clean = math.inf, x0[i]
@@ -209,13 +292,13 @@ def fab(eps, iterations):
                 value = z[t] - z[labels[i]]
                 (w,) = torch.autograd.grad(value, leaf)
                 value = value.item()
-                d1 = to_plane(x, w, value)
-                d2 = to_plane(clean, w, value + (w * (clean - x)).sum().item())
-                a1, a2 = d1.abs().max().item(), d2.abs().max().item()
+                d1 = to_plane(x, w, value, norm)
+                d2 = to_plane(clean, w, value + (w * (clean - x)).sum().item(), norm)
+                a1, a2 = length(d1), length(d2)
                 a = min(a1 / (a1 + a2), 0.1)
                 x = ((x + 1.05 * d1) * (1 - a) + (clean + 1.05 * d2) * a).clamp(0, 1)
                 if net(x[None])[0].argmax() != labels[i]:
-                    distance = (x - clean).abs().max().item()
+                    distance = length(x - clean)
                     if distance < nearest:
                         nearest, best = distance, x.clone()
                     x = clean + 0.9 * (x - clean)
@@ -246,4 +329,6 @@ print(json.dumps({
     "pgd_10": flat(pgd(EPS, 0.01, 10)),
     "apgd_ce_40": flat(apgd_found["ce"].x), "apgd_dlr_40": flat(apgd_found["dlr"].x),
     "apgd_t_20": flat(targeted.x), "square_300": flat(square(EPS, 300)),
-    "fab_eps": 0.15, "fab_20": flat(fab(0.15, 20))}))
+    "pgd_kl_10": flat(pgd_kl(EPS, 0.01, 10)),
+    "l2_eps": 0.3, "square_l2_300": flat(square_l2(0.3, 300)),
+    "fab_eps": 0.15, "fab_20": flat(fab(0.15, 20)), "fab_l2_eps": 0.6, "fab_l2_20": flat(fab(0.6, 20, "l2"))}))

@@ -63,6 +63,17 @@ TEST_CASE("attacks: every step as the papers have it") {
     check_close(pgd(target, s, {.eps = eps, .step = 0.01, .iterations = 10, .seed = golden.seed}),
                 golden.values("pgd_10"), 1e-12);
   }
+  SUBCASE("pgd on kl, as in TRADES") {
+    check_close(pgd(target, s,
+                    {.eps = eps,
+                     .step = 0.01,
+                     .iterations = 10,
+                     .start = PgdStart::normal,
+                     .last = true,
+                     .loss = AttackLoss::kl,
+                     .seed = golden.seed}),
+                golden.values("pgd_kl_10"), 1e-12);
+  }
   SUBCASE("apgd") {
     ApgdOptions options{.eps = eps, .iterations = 40, .seed = golden.seed};
     check_close(apgd(target, s, options), golden.values("apgd_ce_40"), 1e-12);
@@ -77,6 +88,22 @@ TEST_CASE("attacks: every step as the papers have it") {
     const Values expected = golden.values("fab_20");
     CHECK(expected != s.x.values());
     check_close(fab(target, s, {.eps = golden.json["fab_eps"], .iterations = 20}), expected, 1e-9);
+  }
+  SUBCASE("fab, targeted, L2") {
+    const Values expected = golden.values("fab_l2_20");
+    CHECK(expected != s.x.values());
+    check_close(fab(target, s,
+                    {.eps = golden.json["fab_l2_eps"], .iterations = 20, .norm = AttackNorm::l2}),
+                expected, 1e-9);
+  }
+  SUBCASE("square, L2") {
+    Target stopping(golden.model());
+    check_close(square(stopping, s,
+                       {.eps = golden.json["l2_eps"],
+                        .queries = 300,
+                        .norm = AttackNorm::l2,
+                        .seed = golden.seed}),
+                golden.values("square_l2_300"), 1e-12);
   }
   SUBCASE("square") {
     Target stopping(golden.model());

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "nn/attack/apgd.h"
@@ -83,24 +84,7 @@ std::vector<Named> all_attacks(double eps) {
        [=](Target& t, const AttackSamples& s) {
          return fgsm_random(t, s, {.eps = eps, .alpha = 1.25 * eps});
        }},
-      {"fab-t", eps, linf,
-       [=](Target& t, const AttackSamples& s) { return fab(t, s, {.eps = eps, .iterations = 5}); }},
-      {"fab", eps, linf,
-       [=](Target& t, const AttackSamples& s) {
-         return fab(t, s, {.eps = eps, .iterations = 5, .targets = 0});
-       }},
-      {"square", eps, linf,
-       [=](Target& t, const AttackSamples& s) {
-         return square(t, s, {.eps = eps, .queries = 40});
-       }},
-      {"spsa", eps, linf,
-       [=](Target& t, const AttackSamples& s) {
-         return spsa(t, s, {.eps = eps, .step = 0.05, .iterations = 3, .directions = 4});
-       }},
-      {"deepfool", -1, l2, [](Target& t, const AttackSamples& s) { return deepfool(t, s, {}); }},
-      {"autoattack", eps, linf, [=](Target& t, const AttackSamples& s) {
-         return autoattack(t, s, {.eps = eps, .iterations = 6, .queries = 20});
-       }}};
+      {"deepfool", -1, l2, [](Target& t, const AttackSamples& s) { return deepfool(t, s, {}); }}};
   for (const AttackNorm norm : {linf, l2}) {
     list.push_back({"fgsm", eps, norm, [=](Target& t, const AttackSamples& s) {
                       return fgsm(t, s, {.eps = eps, .norm = norm});
@@ -119,6 +103,27 @@ std::vector<Named> all_attacks(double eps) {
                                     {.eps = eps, .iterations = 9, .norm = norm, .loss = loss});
                       }});
     }
+    list.push_back({"fab-t", eps, norm, [=](Target& t, const AttackSamples& s) {
+                      return fab(t, s, {.eps = eps, .iterations = 5, .norm = norm});
+                    }});
+    list.push_back({"fab-t, restarts", eps, norm, [=](Target& t, const AttackSamples& s) {
+                      return fab(t, s, {.eps = eps, .iterations = 3, .restarts = 3, .norm = norm});
+                    }});
+    list.push_back({"fab", eps, norm, [=](Target& t, const AttackSamples& s) {
+                      return fab(t, s, {.eps = eps, .iterations = 5, .targets = 0, .norm = norm});
+                    }});
+    list.push_back({"square", eps, norm, [=](Target& t, const AttackSamples& s) {
+                      return square(t, s, {.eps = eps, .queries = 40, .norm = norm});
+                    }});
+    list.push_back(
+        {"spsa", eps, norm, [=](Target& t, const AttackSamples& s) {
+           return spsa(t, s,
+                       {.eps = eps, .step = 0.05, .iterations = 3, .directions = 4, .norm = norm});
+         }});
+    list.push_back({"autoattack", eps, norm, [=](Target& t, const AttackSamples& s) {
+                      return autoattack(t, s,
+                                        {.eps = eps, .norm = norm, .iterations = 6, .queries = 20});
+                    }});
     list.push_back({"apgd-t", eps, norm, [=](Target& t, const AttackSamples& s) {
                       return apgd_targeted(t, s, {.eps = eps, .iterations = 5, .norm = norm});
                     }});
@@ -200,6 +205,27 @@ TEST_CASE("attacks: a model without defence falls, and more steps are never weak
   CHECK(right(target, s, spsa(target, s, {.eps = 0.5, .step = 0.05, .directions = 16})) == 0);
   CHECK(right(target, s, deepfool(target, s, {})) == 0);
   CHECK(right(target, s, autoattack(target, s, {.eps = 0.5})) == 0);
+  using enum AttackNorm;
+  CHECK(right(target, s, fab(target, s, {.eps = 2, .norm = l2})) == 0);
+  CHECK(right(target, s, square(target, s, {.eps = 2, .queries = 2000, .norm = l2})) == 0);
+  CHECK(right(target, s, spsa(target, s, {.eps = 2, .step = 0.2, .directions = 16, .norm = l2})) ==
+        0);
+  CHECK(right(target, s, autoattack(target, s, {.eps = 2, .norm = l2})) == 0);
+}
+
+TEST_CASE("targets: tell of each pass, and of the part of autoattack that it belongs to") {
+  const Victim victim(Dtype::f32);
+  std::map<std::string, int64_t> told;
+  int64_t last = 0;
+  Target target(victim.model(),
+                {.tell = [&](const std::string& part, int64_t passes, int64_t samples) {
+                  ++told[part];
+                  CHECK(passes == last + 1);
+                  CHECK(samples <= 7);
+                  last = passes;
+                }});
+  autoattack(target, victim.samples, {.eps = 0.01, .iterations = 5, .queries = 10});
+  for (const char* part : {"", "apgd-ce", "apgd-t", "fab-t", "square"}) CHECK(told[part] > 0);
 }
 
 TEST_CASE("attack_loss: values by hand, gradients by differences") {
@@ -247,6 +273,15 @@ TEST_CASE("step_to_plane: the shortest way inside the range") {
   CHECK(d[0] == doctest::Approx(0.3));
   CHECK(d[1] == doctest::Approx(-0.3));
   CHECK(d[2] == doctest::Approx(0.1));
+  // L2: along w, by |value| / |w|; then the third has no more room.
+  d = step_to_plane(x, w, -0.3, 3, pixels, AttackNorm::l2);
+  CHECK(d[0] == doctest::Approx(0.05));
+  CHECK(d[1] == doctest::Approx(-0.1));
+  CHECK(d[2] == doctest::Approx(0.05));
+  d = step_to_plane(x, w, -1.1, 3, pixels, AttackNorm::l2);  // 5 t + 0.1
+  CHECK(d[0] == doctest::Approx(0.2));
+  CHECK(d[1] == doctest::Approx(-0.4));
+  CHECK(d[2] == doctest::Approx(0.1));
   // Out of reach: as far as it goes.
   d = step_to_plane(x, w, -9, 3, pixels);
   CHECK(d[0] == doctest::Approx(0.5));
@@ -267,6 +302,24 @@ TEST_CASE("fab and deepfool: on a linear model they come to the exact distance")
   const Tensor moved = deepfool(target, s, {.range = anywhere}) - s.x;
   CHECK(norm(moved).item() == doctest::Approx(value / std::sqrt(25.25)).epsilon(0.03));
   CHECK(right(target, s, s.x + moved) == 0);
+}
+
+// z_1 - z_0 is flat around the clean sample, so that nothing leads away from there.
+TEST_CASE("fab: a restart begins elsewhere") {
+  Target target([](const Tensor& x) {
+    const Tensor z = relu(abs(x - 0.5) - 0.05) * 10 - 1;
+    return concatenate({zeros_like(z), z}, 1);
+  });
+  const AttackSamples s{.x = full({1, 1}, 0.5, Dtype::f64),
+                        .labels = from_host(std::vector<int32_t>{0}, {1})};
+  for (const AttackNorm norm : {AttackNorm::linf, AttackNorm::l2}) {
+    FabOptions options{.eps = 0.3, .iterations = 20, .norm = norm};
+    CHECK(fab(target, s, options).values() == Values{0.5});
+    options.restarts = 2;
+    const double moved = std::abs(fab(target, s, options).item() - 0.5);
+    CHECK(moved >= 0.15);
+    CHECK(moved < 0.16);
+  }
 }
 
 TEST_CASE("noise: its laws") {
