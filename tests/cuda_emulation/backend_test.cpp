@@ -6,6 +6,7 @@
 #include "backends/cuda/cuda.h"
 #include "core/ops.h"
 #include "core/plan.h"
+#include "core/prepared.h"
 #include "core/storage.h"
 #include "tests/cuda_emulation/emulator.h"
 
@@ -74,6 +75,18 @@ TEST_CASE("cuda: a plan is one graph, without allocations and without waits") {
   CHECK(after.waits == before.waits);
   CHECK(after.host_reads == before.host_reads);
   CHECK(plan.results()[0].to_vector<float>() == expected);
+  CHECK(emulation::take_violations().empty());
+}
+
+TEST_CASE("cuda: a capture that fails leaves the device as it was") {
+  const Device cuda = device("cuda");
+  const Tensor x = full({4}, 2, Dtype::f32, cuda);
+  Program program;
+  program.steps.emplace_back();
+  program.steps[0].prepared =
+      prepared([](const Argument*, void*) { throw DeviceError("a kernel fails"); });
+  CHECK_THROWS_WITH_AS(cuda->replay(program), "a kernel fails", DeviceError);
+  CHECK((x + x).to_vector<float>() == std::vector<float>(4, 4));  // runs, and is not captured
   CHECK(emulation::take_violations().empty());
 }
 
