@@ -1,12 +1,17 @@
 // The main function of every test executable: doctest's, plus the count line that test.sh adds up:
 //   slope-tests: 12 passed, 0 failed, 1 skipped
-// and one more rule: a test case that checks nothing and does not say why fails.
+// and one more rule: a test case that checks nothing and does not say why fails. SLOPE_TEST_DEVICE
+// puts the tests' tensors on another device than the default one.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <optional>
 #include <string>
 
+#include "core/backend.h"
+#include "core/error.h"
 #include "tests/skip.h"
 
 namespace {
@@ -75,6 +80,15 @@ void announce_skip(const std::string& reason) {
 int main(int argc, char** argv) {
   doctest::Context context(argc, argv);
   context.setOption("no-breaks", true);
+  std::optional<slope::DeviceScope> elsewhere;
+  if (const char* name = std::getenv("SLOPE_TEST_DEVICE")) {
+    try {
+      elsewhere.emplace(slope::device(name));
+    } catch (const slope::Error& error) {
+      std::fprintf(stderr, "SLOPE_TEST_DEVICE: %s\n", error.what());
+      return 1;
+    }
+  }
   const int status = context.run();
   if (context.shouldExit()) return status;  // a query such as --list-test-cases
   std::printf("slope-tests: %d passed, %d failed, %d skipped\n", counts.passed, counts.failed,

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 #include "apps/slope/attack_word.h"
+#include "apps/slope/call_costs.h"
 #include "apps/slope/commands.h"
 #include "apps/slope/evaluation.h"
 #include "apps/slope/output.h"
@@ -27,45 +27,11 @@ struct BenchCommand {
   int64_t samples = 20;
 };
 
-// Multiply-adds, counted twice, of the products and convolutions that run.
-class FlopCounter final : public Recorder {
- public:
-  FlopCounter() : scope_(*this) {}
-  void record(const Recorded& r) override {
-    if (!r.prepared) return;
-    const Call& c = r.call;
-    const char* op = c.op.name;
-    const auto is = [&](const char* name) { return std::strcmp(op, name) == 0; };
-    if (is("conv2d") || is("conv2d_data_gradient")) {
-      // Every value of the small side meets one window of the weights.
-      const Tensor& y = is("conv2d") ? r.outputs[0] : c.in(0);
-      const Tensor& w = c.in(1);
-      flops += 2.0 * static_cast<double>(y.size()) * static_cast<double>(w.size() / w.dim(0));
-    } else if (is("conv2d_weight_gradient")) {
-      const Tensor &g = c.in(1), &w = r.outputs[0];
-      flops += 2.0 * static_cast<double>(g.size()) * static_cast<double>(w.size() / w.dim(0));
-    } else if (is("linear")) {
-      flops += 2.0 * static_cast<double>(r.outputs[0].size()) * static_cast<double>(c.in(1).dim(1));
-    } else if (is("matmul")) {
-      const double left = static_cast<double>(c.in(0).size()),
-                   right = static_cast<double>(c.in(1).size());
-      const double out = static_cast<double>(r.outputs[0].size());
-      // (b m k) (b k n) (b m n) / b = (b m k n)^2: true where no operand broadcasts over b.
-      const double batches = out / static_cast<double>(r.outputs[0].dim(-1) * r.outputs[0].dim(-2));
-      flops += 2.0 * std::sqrt(left * right * out / batches) * std::sqrt(batches);
-    }
-  }
-  double flops = 0;
-
- private:
-  RecorderScope scope_;
-};
-
 struct Case {
   std::string name;
   std::function<void()> step;
   std::function<double()> nfe;
-  double flops = 0;
+  CallCosts costs = {};
 };
 
 Json measure(const Case& c, int64_t samples) {
@@ -83,7 +49,11 @@ Json measure(const Case& c, int64_t samples) {
           {"median_ms", milliseconds[milliseconds.size() / 2]},
           {"samples", samples},
           {"nfe", c.nfe()},
-          {"gflop", c.flops / 1e9}};
+          {"gflop", c.costs.flops / 1e9},
+          {"gbytes", c.costs.bytes / 1e9},
+          {"calls", c.costs.calls},
+          {"host_reads", c.costs.host_reads},
+          {"h100_predicted_ms", c.costs.predicted_seconds() * 1e3}};
 }
 
 // One training, evaluation or attack step of a model on random data.
@@ -144,9 +114,9 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
   }
   const Device device = default_device();
   {
-    FlopCounter counter;
+    CostCounter counter;
     one.step();
-    one.flops = counter.flops;
+    one.costs = counter.costs;
   }
   const MemoryStatistics before = memory_statistics(device);
   const int64_t plan_before = train.plan_allocations();
@@ -189,12 +159,12 @@ Json bench_ops(const BenchCommand& c, const Settings& settings,
       {concat("add ", n, "x6x6x64"), [&] { return add(image, image); }}};
   Json cases = Json::array();
   for (const auto& [name, call] : calls) {
-    FlopCounter counter;
+    CostCounter counter;
     call();
     Case one{.name = name,
              .step = [&call = call] { call(); },
              .nfe = [] { return 0.0; },
-             .flops = counter.flops};
+             .costs = counter.costs};
     cases.push_back(measure(one, c.samples * 10));
     after();
   }
