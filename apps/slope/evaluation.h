@@ -24,6 +24,7 @@ class SolveMeter {
   }  // mean per pass
   double backward() const { return passes_ ? backward_ / static_cast<double>(passes_) : 0; }
   double last_forward() const { return last_forward_; }  // of the last pass
+  double last_backward() const { return last_backward_; }
   void clear() { forward_ = backward_ = 0, passes_ = 0; }
 
  private:

@@ -152,6 +152,7 @@ Run open_run(const std::string& folder, const Settings& settings) {
   add_training_options(list, run.options);
   list.add("--seed", run.settings.seed, "");
   list.add("--dtype", run.settings.dtype, "");
+  list.add_flag("--exact", run.settings.exact, "");
   list.read_toml(config.string());
   const std::string trained_dtype = run.settings.dtype;
   if (settings.dtype_given) run.settings.dtype = settings.dtype;

@@ -29,6 +29,7 @@ int run(TrainCommand c, const Settings& given) {
     }
     settings.seed = old->settings.seed;
     settings.dtype = old->settings.dtype;
+    settings.exact = old->settings.exact;
   } else if (c.options.model.empty()) {
     throw UsageError("MODEL (or --resume RUN) is required");
   }
@@ -50,8 +51,8 @@ int run(TrainCommand c, const Settings& given) {
 
 // A run goes on with its own options: others would be ignored, so they are refused.
 void check_resume(const std::vector<std::string>& typed) {
-  const std::string allowed[] = {"resume", "epochs", "threads", "device", "data-dir",
-                                 "exact",  "quiet",  "json",    "force"};
+  const std::string allowed[] = {"resume",   "epochs", "threads", "device",
+                                 "data-dir", "quiet",  "json",    "force"};
   for (const std::string& name : typed) {
     if (std::find(std::begin(allowed), std::end(allowed), name) != std::end(allowed)) continue;
     throw UsageError(concat("--resume goes on with the options of the run; ",

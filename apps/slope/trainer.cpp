@@ -113,6 +113,15 @@ void Trainer::restore(const Run& run) {
     adapt_->read(reader);
     renew_solver();
   }
+  if (at_.step > total_steps())
+    throw ValueError(concat("--epochs ", options_.epochs, ": the run has ", at_.step,
+                            " steps behind it already, ", total_steps(), " would be all."));
+  // A schedule that counts parts of the whole is another one when the whole grows.
+  const int64_t last = std::max<int64_t>(at_.step - 1, 0);
+  if (schedule_->at(last, steps_in(run.options)).rate != schedule_->at(last, total_steps()).rate)
+    notice_ = concat("the schedule ", options_.schedule, " counts ", total_steps(),
+                     " steps now, so far it was ", steps_in(run.options),
+                     ": one run of that length would have taken other rates until here");
 }
 
 void Trainer::save(const std::string& name) {
@@ -133,8 +142,8 @@ void Trainer::save(const std::string& name) {
 
 // ---- steps ----
 
-int64_t Trainer::total_steps() const {
-  return options_.iterations > 0 ? options_.iterations : options_.epochs * loader_->batches();
+int64_t Trainer::steps_in(const TrainingOptions& options) const {
+  return options.iterations > 0 ? options.iterations : options.epochs * loader_->batches();
 }
 
 // False when it was stopped.
@@ -155,6 +164,9 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
           x, batch.labels, optimizer_->numbers(values.rate, values.momentum, step + 1),
           nn::step_keys(settings_.seed, solve_.key_count(), step), versions);
       solve_.meter().end_pass(1 + static_cast<int64_t>(versions.size()));
+      at_.forward_sum += solve_.meter().last_forward();
+      at_.backward_sum += solve_.meter().last_backward();
+      ++at_.passes;
       return result;
     };
     const nn::StepResult result = robust_
@@ -177,8 +189,8 @@ void Trainer::count(const nn::StepResult& r, int64_t samples) {
     throw SolveError(astray(concat("the ", loss ? "loss" : "penalty", " is ",
                                    shown(loss ? r.loss : r.penalty), " at step ", at_.step + 1)));
   }
-  at_.nfe_forward = solve_.meter().forward();
-  at_.nfe_backward = solve_.meter().backward();
+  at_.nfe_forward = at_.forward_sum / static_cast<double>(at_.passes);
+  at_.nfe_backward = at_.backward_sum / static_cast<double>(at_.passes);
   at_.loss_sum += r.loss * static_cast<double>(samples);
   at_.penalty_sum += r.penalty * static_cast<double>(samples);
   at_.correct += r.correct;
@@ -222,7 +234,7 @@ void Trainer::end_epoch() {
     for (const std::string& warning : *solve_.meter().warnings()) record_.warning(warning);
   }
   at_.test_accuracy = test.value();
-  bool best = test.value() > at_.best_accuracy;
+  bool best = at_.epoch == 0 || test.value() > at_.best_accuracy;
   at_.best_accuracy = std::max(at_.best_accuracy, test.value());
   EpochResult result{.rate = schedule_->at(at_.step - 1, total_steps()).rate,
                      .test_loss = test.loss};
@@ -240,7 +252,7 @@ void Trainer::end_epoch() {
 
 bool Trainer::validate(EpochResult& result, double& loss) {
   const Accuracy held_out = (*evaluator_)(validation_, kEvaluationBatch, settings_.value_dtype());
-  const bool best = held_out.value() > at_.best_validation;
+  const bool best = at_.epoch == 0 || held_out.value() > at_.best_validation;
   at_.validation_accuracy = held_out.value();
   at_.best_validation = std::max(at_.best_validation, held_out.value());
   result.further.insert(result.further.end(), {held_out.loss, held_out.value()});
@@ -277,6 +289,7 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
                       data_word(options_), ", ", data_.train.size(), " training and ",
                       data_.test.size(), " test samples, ", total_steps(), " steps, solver ",
                       options_.solver, solve_.standalone() ? "" : ", " + options_.regime));
+  if (!notice_.empty()) record_.warning(notice_);
   while (at_.step < total_steps()) {
     if (!train_epoch(stop)) {
       save("model.safetensors");

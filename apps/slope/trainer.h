@@ -40,7 +40,9 @@ class Trainer {
   void save(const std::string& name);
   // The average of the weights in the model's place, and back; nothing without --ema.
   void exchange_average();
-  int64_t total_steps() const;
+  // Of a whole training with these options.
+  int64_t steps_in(const TrainingOptions& options) const;
+  int64_t total_steps() const { return steps_in(options_); }
   std::vector<std::string> further_columns() const;
 
   void make_evaluator();
@@ -77,6 +79,7 @@ class Trainer {
   Position at_;
   std::vector<double> test_logits_;
   bool overfitted_ = false;     // after the last epoch
+  std::string notice_;          // what resuming has changed, to be told once
   double loading_ = 0;          // seconds spent waiting for batches since this program started
   double resumed_seconds_ = 0;  // of training before that
 };

@@ -15,6 +15,7 @@ std::string toml_text(const std::string& value) {
   return (std::ostringstream() << toml::value<std::string>(value)).str();
 }
 std::string toml_text(int64_t value) { return std::to_string(value); }
+std::string toml_text(bool value) { return value ? "true" : "false"; }
 // The shortest text that reads back as the same bits.
 std::string toml_text(double value) {
   char text[32];
@@ -164,6 +165,7 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("train-noise", v.train_noise);
   line("seed", static_cast<int64_t>(s.seed));
   line("dtype", s.dtype);
+  line("exact", s.exact);
   return out.str();
 }
 

@@ -22,6 +22,7 @@ void each_field(P& p, F f) {
   f("train-loss", p.train_loss);
   f("test-accuracy", p.test_accuracy), f("best-accuracy", p.best_accuracy);
   f("validation-accuracy", p.validation_accuracy), f("best-validation", p.best_validation);
+  f("forward-sum", p.forward_sum), f("backward-sum", p.backward_sum), f("passes", p.passes);
   f("nfe-forward", p.nfe_forward), f("nfe-backward", p.nfe_backward);
   f("robust-accuracy", p.robust_accuracy), f("best-robust", p.best_robust);
 }

@@ -26,7 +26,10 @@ struct Position {
   double best_accuracy = 0;  // on the test set
   double validation_accuracy = 0;
   double best_validation = 0;
-  double nfe_forward = 0;
+  double forward_sum = 0;   // evaluations of the field, over the passes of this epoch so far
+  double backward_sum = 0;  // the same, by the gradient
+  int64_t passes = 0;
+  double nfe_forward = 0;  // the means of the epoch that is under way, or of the last one
   double nfe_backward = 0;
   double robust_accuracy = 0;  // of training samples under PGD, where attacks are trained on
   double best_robust = 0;
@@ -37,6 +40,8 @@ struct Position {
     ++epoch;
     batch = correct = seen = 0;
     loss_sum = penalty_sum = 0;
+    forward_sum = backward_sum = 0;
+    passes = 0;
   }
 };
 

@@ -58,8 +58,11 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
       report_early_end(folder, trainer.step(), "stopped");
       return {folder, stopped_by, {}};
     }
-  } catch (const SolveError& error) {
-    report_early_end(folder, trainer.step(), "failed", error.what());
+  } catch (const std::exception& error) {
+    try {
+      report_early_end(folder, trainer.step(), "failed", error.what());
+    } catch (const std::exception&) {  // a full disk: the first error is the one to be told
+    }
     throw;
   }
   drop_stale_results(folder, trainer.step());

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <set>
 
 #include "nn/checkpoint.h"
 #include "tests/apps/program.h"
@@ -185,6 +186,7 @@ TEST_CASE("train: a disk that is full ends the run with one line; what was saved
   CHECK(std::count(r.error.begin(), r.error.end(), '\n') == 1);
   CHECK(r.error.find(".safetensors") != std::string::npos);
   CHECK(read(here / "a/model.safetensors") == before);
+  CHECK(read(here / "a/outcome.json").find("failed") != std::string::npos);
   run(here, {"train", "--resume", "a", "--epochs", "2", "--json"}).json();
 }
 
@@ -215,4 +217,46 @@ TEST_CASE("resume: more epochs with --epochs; a finished run has nothing to do")
   const Json more = run(here, {"train", "--resume", "stopped", "--epochs", "4", "--json"}).json();
   CHECK(more["epochs"] == 4);
   check_same(here);  // the rate is constant, so two and two epochs are four
+  CHECK(more["warnings"].empty());
+  check_error(here, {"train", "--resume", "stopped", "--epochs", "3"}, 1,
+              "steps behind it already");
+  CHECK(read(here / "stopped/config.toml").find("epochs = 4") != std::string::npos);
+}
+
+TEST_CASE("resume: a schedule of parts of the whole says that more epochs change it") {
+  Folder here;
+  run(here, {"train", "spheres-mlp", "--epochs", "2", "--schedule", "cosine", "--out", "a"});
+  const Json more = run(here, {"train", "--resume", "a", "--epochs", "4", "--json"}).json();
+  REQUIRE(more["warnings"].size() == 1);
+  CHECK(more["warnings"][0].get<std::string>().find("cosine counts 64 steps now") !=
+        std::string::npos);
+}
+
+// The evaluations of an epoch are its own, not a mean over what this process has done.
+TEST_CASE("resume: an adaptive solver's evaluations per epoch are those of a run left alone") {
+  Folder here;
+  const auto with_epochs = [](const char* epochs, const char* out) {
+    return Arguments{"train",    "spheres-mlp", "--solver", "dopri5@1e-5", "--lr",  "0.05",
+                     "--epochs", epochs,        "--out",    out,           "--json"};
+  };
+  const Json whole = run(here, with_epochs("6", "whole")).json();
+  run(here, with_epochs("3", "stopped")).json();
+  const Json rest = run(here, {"train", "--resume", "stopped", "--epochs", "6", "--json"}).json();
+  check_same(here);
+  CHECK(rest["nfe_forward"] == whole["nfe_forward"]);
+  std::set<std::string> evaluations;
+  std::istringstream rows(read(here / "whole/metrics.csv"));
+  for (std::string line; std::getline(rows, line);)
+    evaluations.insert(line.substr(line.find_last_of(',', line.find_last_of(',') - 1)));
+  CHECK(evaluations.size() > 2);  // the header, and at least two that differ
+}
+
+TEST_CASE("train: --exact belongs to the run") {
+  Folder here;
+  run(here, {"train", "spheres-mlp", "--epochs", "1", "--exact", "--out", "a"});
+  CHECK(read(here / "a/config.toml").find("exact = true") != std::string::npos);
+  run(here, {"train", "--resume", "a", "--epochs", "2"});
+  CHECK(read(here / "a/config.toml").find("exact = true") != std::string::npos);
+  run(here, {"train", "--config", "a/config.toml", "--out", "b"});
+  CHECK(read(here / "b/config.toml").find("exact = true") != std::string::npos);
 }
