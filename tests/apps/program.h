@@ -111,7 +111,8 @@ inline Result run(const Folder& folder, const Arguments& arguments) {
   return Running(folder, arguments).wait();
 }
 
-// One line "error: ..." with `text` in it, nothing on stdout, and this exit status.
+// One line "error: ..." with `text` in it, perhaps a second one that names the place in the model,
+// nothing on stdout, and this exit status.
 inline void check_error(const Folder& folder, const Arguments& arguments, int status,
                         const std::string& text) {
   std::string command;
@@ -123,7 +124,8 @@ inline void check_error(const Folder& folder, const Arguments& arguments, int st
   CHECK(r.out.empty());
   CHECK(r.error.starts_with("error: "));
   CHECK(r.error.find(text) != std::string::npos);
-  CHECK(std::count(r.error.begin(), r.error.end(), '\n') == 1);
+  const auto place = r.error.find("\n  in ");
+  CHECK(std::count(r.error.begin(), r.error.end(), '\n') == (place == std::string::npos ? 1 : 2));
 }
 
 }  // namespace slope::program_test
