@@ -5,11 +5,13 @@
 namespace slope::nn {
 
 Conv2d::Conv2d(const Conv2dLayerOptions& options, Rng& rng)
-    : options_(options),
-      weight(add_parameter("weight", initial_weight(options.initial,
-                                                    {options.out, options.kernel, options.kernel,
-                                                     options.in / options.groups},
-                                                    rng, options.parameters))),
+    : WeightedLayer(
+          options.weight_norm,
+          initial_weight(options.initial,
+                         {options.out, options.kernel, options.kernel, options.in / options.groups},
+                         rng, options.parameters),
+          rng, options.parameters),
+      options_(options),
       bias(options.bias ? add_parameter(
                               "bias", initial_bias(options.initial, options.out,
                                                    fan_in(weight.shape()), rng, options.parameters))
@@ -23,14 +25,15 @@ std::string Conv2d::describe() const {
   if (options_.dilation != 1) text += concat(", dilation ", options_.dilation);
   if (options_.groups != 1) text += concat(", groups ", options_.groups);
   if (!options_.bias) text += ", no bias";
-  return text;
+  return text + norm_text();
 }
 
 Conv1d::Conv1d(const Conv1dLayerOptions& options, Rng& rng)
-    : options_(options),
-      weight(add_parameter(
-          "weight", initial_weight(options.initial, {options.out, options.kernel, options.in}, rng,
-                                   options.parameters))),
+    : WeightedLayer(options.weight_norm,
+                    initial_weight(options.initial, {options.out, options.kernel, options.in}, rng,
+                                   options.parameters),
+                    rng, options.parameters),
+      options_(options),
       bias(options.bias ? add_parameter(
                               "bias", initial_bias(options.initial, options.out,
                                                    fan_in(weight.shape()), rng, options.parameters))
@@ -41,7 +44,7 @@ std::string Conv1d::describe() const {
   if (options_.stride != 1) text += concat(", stride ", options_.stride);
   if (options_.padding != 0) text += concat(", padding ", options_.padding);
   if (!options_.bias) text += ", no bias";
-  return text;
+  return text + norm_text();
 }
 
 TimeConv2d::TimeConv2d(const Options& options, Rng& rng)

@@ -3,8 +3,7 @@
 
 #include "core/ops/norm.h"
 #include "core/ops/window.h"
-#include "nn/initialize.h"
-#include "nn/module.h"
+#include "nn/parametrization.h"
 
 namespace slope::nn {
 
@@ -18,6 +17,7 @@ struct Conv2dLayerOptions {
   int64_t groups = 1;
   bool bias = true;
   Initial initial = Initial::standard;
+  WeightNorm weight_norm = WeightNorm::none;
   ParameterOptions parameters = {};
 
   Conv2dOptions window() const {
@@ -26,10 +26,12 @@ struct Conv2dLayerOptions {
 };
 
 // x: (N, H, W, in) -> (N, H', W', out). weight: (out, kernel, kernel, in / groups), bias: (out).
-class Conv2d final : public Layer {
+class Conv2d final : public WeightedLayer {
  public:
   Conv2d(const Conv2dLayerOptions& options, Rng& rng);
-  Tensor forward(const Tensor& x, Pass&) const override { return apply_to(x, weight, bias); }
+  Tensor forward(const Tensor& x, Pass& pass) const override {
+    return apply_to(x, weight_in(pass), bias);
+  }
   // With other tensors for the weights: what an ODE field does with its context.
   Tensor apply_to(const Tensor& x, const Tensor& w, const Tensor& b) const {
     return traced([&] { return conv2d(x, w, b, options_.window()); });
@@ -40,7 +42,7 @@ class Conv2d final : public Layer {
   Conv2dLayerOptions options_;
 
  public:
-  const Tensor weight, bias;
+  const Tensor bias;
 };
 
 struct Conv1dLayerOptions {
@@ -51,14 +53,17 @@ struct Conv1dLayerOptions {
   int64_t padding = 0;
   bool bias = true;
   Initial initial = Initial::standard;
+  WeightNorm weight_norm = WeightNorm::none;
   ParameterOptions parameters = {};
 };
 
 // x: (N, W, in) -> (N, W', out). weight: (out, kernel, in), bias: (out).
-class Conv1d final : public Layer {
+class Conv1d final : public WeightedLayer {
  public:
   Conv1d(const Conv1dLayerOptions& options, Rng& rng);
-  Tensor forward(const Tensor& x, Pass&) const override { return apply_to(x, weight, bias); }
+  Tensor forward(const Tensor& x, Pass& pass) const override {
+    return apply_to(x, weight_in(pass), bias);
+  }
   // With other tensors for the weights: what an ODE field does with its context.
   Tensor apply_to(const Tensor& x, const Tensor& w, const Tensor& b) const {
     return traced(
@@ -70,7 +75,7 @@ class Conv1d final : public Layer {
   Conv1dLayerOptions options_;
 
  public:
-  const Tensor weight, bias;
+  const Tensor bias;
 };
 
 enum class TimeChannel { first, last };

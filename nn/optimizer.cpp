@@ -9,13 +9,14 @@ namespace {
 
 class Sgd final : public Optimizer {
  public:
-  Sgd(std::vector<NamedTensor> parameters, const OptimizerOptions& options, bool nesterov)
-      : Optimizer(std::move(parameters), options), nesterov_(nesterov) {
-    if (nesterov && !options.momentum)
-      throw ValueError("nesterov: needs a momentum. Set one, or take sgd.");
+  Sgd(const std::string& name, std::vector<NamedTensor> parameters, const OptimizerOptions& options,
+      bool decoupled)
+      : Optimizer(name, std::move(parameters), options, decoupled),
+        nesterov_(name.starts_with("nesterov")) {
+    if (nesterov_ && !options.momentum)
+      throw ValueError(concat(name, ": needs a momentum. Set one, or take sgd."));
     if (options.momentum) velocity_ = add_state("momentum");
   }
-  std::string name() const override { return nesterov_ ? "nesterov" : "sgd"; }
   void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor& momentum,
               const Tensor&) override {
     const bool moves = !velocity_.empty();
@@ -30,12 +31,13 @@ class Sgd final : public Optimizer {
 
 class Adam final : public Optimizer {
  public:
-  Adam(std::vector<NamedTensor> parameters, const OptimizerOptions& options, bool decoupled)
-      : Optimizer(std::move(parameters), options),
+  // Its kernel knows decoupled decay.
+  Adam(const std::string& name, std::vector<NamedTensor> parameters,
+       const OptimizerOptions& options, bool decoupled)
+      : Optimizer(name, std::move(parameters), options, false),
         options_{options.beta1, options.beta2, options.epsilon, 0, decoupled},
         mean_(add_state("mean")),
         square_(add_state("square")) {}
-  std::string name() const override { return options_.decoupled ? "adamw" : "adam"; }
   void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor&,
               const Tensor& step) override {
     AdamOptions options = options_;
@@ -50,13 +52,13 @@ class Adam final : public Optimizer {
 
 class Rmsprop final : public Optimizer {
  public:
-  Rmsprop(std::vector<NamedTensor> parameters, const OptimizerOptions& options)
-      : Optimizer(std::move(parameters), options),
+  Rmsprop(const std::string& name, std::vector<NamedTensor> parameters,
+          const OptimizerOptions& options, bool decoupled)
+      : Optimizer(name, std::move(parameters), options, decoupled),
         options_{options.alpha, options.epsilon, 0},
         square_(add_state("square")) {
     if (options.momentum) velocity_ = add_state("momentum");
   }
-  std::string name() const override { return "rmsprop"; }
   void update(size_t i, const Tensor& g, const Tensor& rate, const Tensor& momentum,
               const Tensor&) override {
     const bool moves = !velocity_.empty();
@@ -81,8 +83,11 @@ Tensor entry(const Tensor& numbers, int64_t i) { return squeeze(slice(numbers, 0
 
 }  // namespace
 
-Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerOptions& options)
+Optimizer::Optimizer(std::string name, std::vector<NamedTensor> parameters,
+                     const OptimizerOptions& options, bool shrinks)
     : parameters_(std::move(parameters)),
+      name_(std::move(name)),
+      shrinks_(shrinks),
       rate_(parameters_.size(), 1),
       weight_decay_(parameters_.size(), options.weight_decay) {
   std::vector<bool> taken(parameters_.size());
@@ -117,7 +122,10 @@ void Optimizer::step(const Tensors& gradients, const Tensor& numbers) {
   }
   const Tensor rate = entry(numbers, 0), momentum = entry(numbers, 1), number = entry(numbers, 2);
   for (size_t i = 0; i < gradients.size(); ++i) {
-    update(i, gradients[i], rate_[i] == 1 ? rate : rate * rate_[i], momentum, number);
+    const Tensor own_rate = rate_[i] == 1 ? rate : rate * rate_[i];
+    const Tensor& p = parameters_[i].tensor;
+    if (shrinks_ && weight_decay_[i] > 0) copy_into(p, p * (1 - own_rate * weight_decay_[i]));
+    update(i, gradients[i], own_rate, momentum, number);
   }
 }
 
@@ -135,13 +143,17 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           std::vector<NamedTensor> parameters,
                                           const OptimizerOptions& options) {
   if (parameters.empty()) throw ValueError(name + ": the model has no parameters.");
-  if (name == "sgd" || name == "nesterov")
-    return std::make_unique<Sgd>(std::move(parameters), options, name == "nesterov");
-  if (name == "adam" || name == "adamw")
-    return std::make_unique<Adam>(std::move(parameters), options, name == "adamw");
-  if (name == "rmsprop") return std::make_unique<Rmsprop>(std::move(parameters), options);
-  throw ValueError(
-      concat("optimizer: \"", name, "\" is not one of sgd, nesterov, adam, adamw, rmsprop."));
+  const bool decoupled = name.ends_with("w");
+  const std::string kind = decoupled ? name.substr(0, name.size() - 1) : name;
+  if (kind == "sgd" || kind == "nesterov")
+    return std::make_unique<Sgd>(name, std::move(parameters), options, decoupled);
+  if (kind == "adam")
+    return std::make_unique<Adam>(name, std::move(parameters), options, decoupled);
+  if (kind == "rmsprop")
+    return std::make_unique<Rmsprop>(name, std::move(parameters), options, decoupled);
+  throw ValueError(concat("optimizer: \"", name,
+                          "\" is not one of sgd, nesterov, adam, rmsprop, or, with decoupled "
+                          "weight decay, sgdw, nesterovw, adamw, rmspropw."));
 }
 
 Tensors clipped_by_norm(const Tensors& gradients, double limit, Tensor* norm) {

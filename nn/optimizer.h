@@ -21,7 +21,7 @@ struct ParameterGroup {
 };
 
 struct OptimizerOptions {
-  double weight_decay = 0;
+  double weight_decay = 0;  // added to the gradient, or decoupled: make_optimizer
   bool momentum =
       true;  // sgd, nesterov and rmsprop keep a velocity; its factor comes with each step
   double beta1 = 0.9, beta2 = 0.999;  // adam, adamw
@@ -36,7 +36,7 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  virtual std::string name() const = 0;  // as make_optimizer has it
+  const std::string& name() const { return name_; }  // as make_optimizer has it
 
   // What changes from step to step, as one tensor (3) of the parameters' dtype: learning rate,
   // momentum, and the number of the step, 1 for the first. A tensor, so that a plan which holds the
@@ -50,24 +50,30 @@ class Optimizer {
   const std::vector<NamedTensor>& parameters() const { return parameters_; }
 
  protected:
-  // A group that no parameter is in: ValueError.
-  Optimizer(std::vector<NamedTensor> parameters, const OptimizerOptions& options);
+  // shrinks: a step first takes rate * weight_decay of the weights away, and weight_decay(i) is 0;
+  // for an update whose kernel does not do that itself. Error: a group that no parameter is in.
+  Optimizer(std::string name, std::vector<NamedTensor> parameters, const OptimizerOptions& options,
+            bool shrinks);
   // Zeros like each parameter, registered under kind + "." + the parameter's name.
   Tensors add_state(const std::string& kind);
   // The step of parameter i. rate, momentum, step: ().
   virtual void update(size_t i, const Tensor& gradient, const Tensor& rate, const Tensor& momentum,
                       const Tensor& step) = 0;
-  double weight_decay(size_t i) const { return weight_decay_[i]; }
+  double weight_decay(size_t i) const { return shrinks_ ? 0 : weight_decay_[i]; }
 
   std::vector<NamedTensor> parameters_;
 
  private:
+  const std::string name_;
+  const bool shrinks_;
   std::vector<NamedTensor> state_;
   std::vector<double> rate_, weight_decay_;  // of each parameter
 };
 
-// name: sgd, nesterov (sgd that looks ahead), adam, adamw (decoupled weight decay) or rmsprop;
-// anything else: ValueError that lists them.
+// name: sgd, nesterov (sgd that looks ahead), adam or rmsprop, whose weight decay is added to the
+// gradient; or sgdw, nesterovw, adamw, rmspropw, where it is decoupled: a step first shrinks the
+// weights by rate * weight_decay of themselves, and the gradient never sees it (Loshchilov and
+// Hutter 2019; PyTorch's AdamW). Anything else: ValueError that lists them.
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           std::vector<NamedTensor> parameters,
                                           const OptimizerOptions& options = {});

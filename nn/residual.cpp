@@ -19,6 +19,7 @@ Conv2dLayerOptions conv_options(int64_t in, int64_t kernel, int64_t stride,
           .stride = stride,
           .padding = kernel / 2,
           .bias = false,
+          .weight_norm = o.weight_norm,
           .parameters = o.parameters};
 }
 

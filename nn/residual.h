@@ -14,6 +14,7 @@ struct ResidualOptions {
   int64_t stride = 1;
   NormKind norm = NormKind::group;
   int64_t groups = 32;  // of group norms
+  WeightNorm weight_norm = WeightNorm::none;
   Activation activation = Activation::relu;
   // Where the shape changes, the pre-activation block's 1x1 convolution of the shortcut is applied
   // to activation(norm(x)), or to x itself: published networks differ.

@@ -37,6 +37,7 @@ std::unique_ptr<nn::NormLayer> Style::norm_layer(int64_t channels, Activation af
 }
 
 std::unique_ptr<nn::Conv2d> Style::conv(nn::Conv2dLayerOptions options, Rng& rng) const {
+  options.weight_norm = weight_norm;
   options.parameters = parameters;
   return std::make_unique<nn::Conv2d>(options, rng);
 }

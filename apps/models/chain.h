@@ -35,6 +35,7 @@ struct Style {
   nn::NormKind norm = nn::NormKind::group;
   Activation activation = Activation::relu;
   nn::ParameterOptions parameters = {};
+  nn::WeightNorm weight_norm = nn::WeightNorm::none;  // of convolutions without a time channel
 
   // A norm with `after` behind it, or with the network's activation.
   std::unique_ptr<nn::NormLayer> norm_layer(int64_t channels, Activation after) const;

@@ -15,6 +15,12 @@ nn::NormKind norm_named(const std::string& word) {
   return nn::NormKind::none;
 }
 
+nn::WeightNorm weight_norm_named(const std::string& word) {
+  if (word == "weight") return nn::WeightNorm::weight;
+  if (word == "spectral") return nn::WeightNorm::spectral;
+  return nn::WeightNorm::none;
+}
+
 Activation activation_of(const Options& options) {
   return activation_named(options.choice("activation"));
 }
@@ -44,6 +50,7 @@ std::unique_ptr<nn::Layer> make_residual(bool pre_activation, int64_t in, int64_
                                     .out = out,
                                     .stride = stride,
                                     .norm = s.norm,
+                                    .weight_norm = s.weight_norm,
                                     .activation = s.activation,
                                     .raw_shortcut = raw_shortcut,
                                     .parameters = s.parameters};
@@ -107,9 +114,11 @@ std::unique_ptr<Classifier> make_metanode(const MetanodeLayers& layers, const Op
                                           const InputFacts& facts, Rng& rng,
                                           const nn::ParameterOptions& parameters) {
   const nn::NormKind norm = norm_named(options.choice("norm"));
-  return build(layers.pre_activation ? "premetanode" : "metanode", layers,
-               {norm, activation_of(options), parameters}, norm, kMetaSolverPixels,
-               options.number("width"), options.choice("block") == "residual", facts, rng);
+  return build(
+      layers.pre_activation ? "premetanode" : "metanode", layers,
+      {norm, activation_of(options), parameters, weight_norm_named(options.choice("param-norm"))},
+      norm, kMetaSolverPixels, options.number("width"), options.choice("block") == "residual",
+      facts, rng);
 }
 
 std::unique_ptr<Classifier> make_odenet10_ln(const Options& options, const InputFacts& facts,

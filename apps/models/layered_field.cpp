@@ -68,7 +68,7 @@ ode::Field LayeredField::field(const Shape& state, nn::Pass& pass) const {
   ode::Field field;
   for (const Part& part : parts_) {
     if (part.norm) put(field.context, {part.norm->weight, part.norm->bias});
-    if (part.conv) put(field.context, {part.conv->weight, part.conv->bias});
+    if (part.conv) put(field.context, {part.conv->weight_in(pass), part.conv->bias});
     if (part.time_conv) {
       const auto prepared = part.time_conv->prepare(state[1], state[2]);
       put(field.context, {prepared.weight, prepared.bias, prepared.time_map});

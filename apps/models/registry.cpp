@@ -57,8 +57,8 @@ std::vector<Registered> make_registry() {
           pre ? "the meta-solver's CIFAR net, activations before convolutions"
               : "the meta-solver's CIFAR net, activations after convolutions",
           "cifar10", cifar,
-          {"norm=nf|bn|gn|ln|in", "block=ode|residual", "activation=gelu|relu|softplus|tanh",
-           width},
+          {"norm=nf|bn|gn|ln|in", "block=ode|residual", "activation=gelu|relu|softplus|tanh", width,
+           "param-norm=none|weight|spectral"},
           [layers = metanode_layers(depth, pre)](const Options& o, const InputFacts& f, Rng& rng,
                                                  const nn::ParameterOptions& p) {
             return make_metanode(layers, o, f, rng, p);

@@ -80,14 +80,19 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
               not_negative());
   options.add(
       "--optimizer", v.optimizer,
-      "sgd, nesterov, adam, adamw or rmsprop; default: the model's own (slope info models)");
+      "sgd, nesterov, adam, rmsprop, or with decoupled weight decay sgdw, nesterovw, adamw, "
+      "rmspropw; default: the model's own (slope info models)");
   options.add("--momentum", v.momentum, "Momentum of sgd, nesterov and rmsprop", from_0_to_1());
   options.add(
       "--schedule", v.schedule,
       "constant, cosine, one-cycle, triangular,up=S[,down=S][,base=B], triangular2 likewise, "
       "step,every=S[,factor=F], multi-step,at=A/B[,factor=F] or "
       "plateau[,patience=P][,factor=F]; all but those that rise anyway: warmup=S");
-  options.add("--weight-decay", v.weight_decay, "L2 penalty (adamw: decoupled)", not_negative());
+  options.add(
+      "--weight-decay", v.weight_decay,
+      "L2 penalty, or with sgdw, adamw and so on decoupled: this share of the weights, times "
+      "the learning rate, is taken away in each step",
+      not_negative());
   options.add("--label-smoothing", v.label_smoothing, "Share of the target spread over all classes",
               from_0_to_1());
   options.add("--clip-norm", v.clip_norm, "Largest L2 norm of all gradients together; 0: no limit",

@@ -108,7 +108,8 @@ TEST_CASE("optimizer: groups have their own rate and weight decay") {
                                                              {"stem.conv1.bias", {2}},
                                                              {"head.norm.weight", {3}},
                                                              {"head.conv1.weight", {3, 2}}};
-  for (const std::string name : {"sgd", "nesterov", "adam", "adamw", "rmsprop"}) {
+  for (const std::string name :
+       {"sgd", "nesterov", "adam", "rmsprop", "sgdw", "nesterovw", "adamw", "rmspropw"}) {
     CAPTURE(name);
     std::vector<NamedTensor> grouped, alone;
     for (const auto& [path, shape] : shapes) {
@@ -136,11 +137,45 @@ TEST_CASE("optimizer: groups have their own rate and weight decay") {
   }
 }
 
+// The weights are shrunk by the rate of the step times the decay, then the step is one without
+// decay. With sgd and momentum: the formula of Loshchilov and Hutter 2019, written out.
+TEST_CASE("optimizer: decoupled weight decay follows the rate and stays out of the state") {
+  const double rates[] = {0.5, 0.25, 0.125}, decay = 0.1;
+  for (const std::string name : {"sgd", "nesterov", "adam", "rmsprop"}) {
+    CAPTURE(name);
+    const Tensor p = mixed({5}, Dtype::f64), q = p.clone();
+    const auto decoupled = make_optimizer(name + "w", {{"p", p}}, {.weight_decay = decay});
+    const auto plain = make_optimizer(name, {{"p", q}});
+    CHECK(decoupled->name() == name + "w");
+    for (int64_t step = 1; step <= 3; ++step) {
+      const double rate = rates[step - 1];
+      const Tensor g = mixed({5}, Dtype::f64, step);
+      decoupled->step({g}, decoupled->numbers(rate, 0.5, step));
+      copy_into(q, q * (1 - rate * decay));
+      plain->step({g}, plain->numbers(rate, 0.5, step));
+      check_close(p, q.values(), 1e-15);
+      for (size_t i = 0; i < plain->state().size(); ++i)
+        check_close(decoupled->state()[i].tensor, plain->state()[i].tensor.values(), 1e-15);
+    }
+  }
+  const Tensor p = tensor({2.0}, Dtype::f64);
+  const auto sgdw = make_optimizer("sgdw", {{"p", p}}, {.weight_decay = decay});
+  double expected = 2, velocity = 0;
+  for (int64_t step = 1; step <= 3; ++step) {
+    sgdw->step({tensor({3.0}, Dtype::f64)}, sgdw->numbers(rates[step - 1], 0.5, step));
+    velocity = 0.5 * velocity + 3;
+    expected -= rates[step - 1] * velocity + rates[step - 1] * decay * expected;
+    CHECK(p.item() == doctest::Approx(expected).epsilon(1e-14));
+  }
+}
+
 TEST_CASE("optimizer: what cannot be") {
   const Tensor p = zeros({2});
   CHECK(message_of<ValueError>([&] {
           make_optimizer("sdg", {{"p", p}});
-        }) == "optimizer: \"sdg\" is not one of sgd, nesterov, adam, adamw, rmsprop.");
+        }) ==
+        "optimizer: \"sdg\" is not one of sgd, nesterov, adam, rmsprop, or, with decoupled weight "
+        "decay, sgdw, nesterovw, adamw, rmspropw.");
   CHECK(message_of<ValueError>([&] { make_optimizer("sgd", {}); }) ==
         "sgd: the model has no parameters.");
   CHECK(message_of<ValueError>([&] {
