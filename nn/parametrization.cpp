@@ -50,11 +50,10 @@ class SpectralNormed final : public Parametrization {
     const Tensor matrix = as_matrix(v_);
     Tensor u = u_, partner;
     {
-      // The singular vectors count as constants: sigma's gradient is u v^T whether they move or
-      // not.
+      // Both vectors count as constants: sigma's gradient is u v^T whether they move or not.
       const MuteTapes iteration;
+      if (pass.training) u = unit(times(matrix, unit(times(matrix, u, true))));
       partner = unit(times(matrix, u, true));
-      if (pass.training) u = unit(times(matrix, partner));
     }
     if (pass.training) pass.updates.push_back({u_, u});
     return v_ / sum(u * times(matrix, partner));
@@ -87,10 +86,6 @@ WeightedLayer::WeightedLayer(WeightNorm norm, const Tensor& initial, Rng& rng,
     : form_(make_form(norm, initial, rng, options)),
       weight(form_ ? form_->original() : add_parameter("weight", initial)) {
   if (form_) add_child("parametrizations.weight", *form_);
-}
-
-Tensor spectral_partner(const Tensor& weight, const Tensor& u) {
-  return unit(times(as_matrix(weight), u, true));
 }
 
 }  // namespace slope::nn

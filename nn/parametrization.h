@@ -16,7 +16,8 @@ enum class WeightNorm {
              // iteration (Miyato et al. 2018)
 };
 
-// A child "parametrizations.weight" of its layer; parameters have PyTorch's names.
+// A child "parametrizations.weight" of its layer; parameters have PyTorch's names. (PyTorch keeps
+// the second singular vector of a spectral norm too, "0._v"; here it is computed from the first.)
 class Parametrization : public Module {
  public:
   // The weight, like the one it was made from, with gradients to the parameters behind it. In
@@ -43,9 +44,5 @@ class WeightedLayer : public Layer {
  public:
   const Tensor weight;  // the parameter; with a norm the v behind the weight
 };
-
-// What PyTorch keeps beside the vector u of a spectral norm, and slope computes: the other singular
-// vector. weight: (out, ..) in PyTorch's layout, u: (out) -> (fan_in).
-Tensor spectral_partner(const Tensor& weight, const Tensor& u);
 
 }  // namespace slope::nn

@@ -4,8 +4,8 @@
 
 Each case: a weight (out, in, ..) in PyTorch's layout, values row by row. weight norm: g, the
 normed weight and the gradients of sum(c * w). spectral norm: the vector u before a training pass
-and after it, the weight of that pass, the gradient, and the weight v / |v^T u| of a later
-evaluation by the new u.
+and after it, the weight of that pass, the gradient, and the weight in evaluation afterwards. PyTorch
+keeps the other singular vector too; here it starts as what belongs to u, as slope computes it.
 """
 
 import json
@@ -30,7 +30,7 @@ def layer(shape):
 def main():
     torch.manual_seed(11)
     cases = []
-    for shape in [(4, 3), (3, 5), (3, 2, 4), (3, 2, 2, 3)]:
+    for shape in [(4, 3), (3, 5), (3, 2, 4), (3, 2, 2, 2)]:
         cotangent = torch.randn(shape, dtype=torch.float64)
         module = layer(shape)
         original = values(module.weight)
@@ -48,22 +48,24 @@ def main():
 
         module = layer(shape)
         with torch.no_grad():
-            module.weight.copy_(torch.tensor(original).reshape(shape))
+            module.weight.copy_(torch.tensor(original, dtype=torch.float64).reshape(shape))
         # Few iterations: the vector is still on its way.
         module = spectral_norm(module, n_power_iterations=1)
         parameters = module.parametrizations.weight
         start = torch.nn.functional.normalize(torch.randn(shape[0], dtype=torch.float64), dim=0)
+        matrix = parameters.original.detach().reshape(shape[0], -1)
         parameters[0]._u.copy_(start)
+        parameters[0]._v.copy_(torch.nn.functional.normalize(matrix.T @ start, dim=0))
         normed = module.weight
         (normed * cotangent).sum().backward()
-        u = parameters[0]._u
-        matrix = parameters.original.detach().reshape(shape[0], -1)
+        u_after = values(parameters[0]._u)
+        module.eval()
         spectral = {
             "u_before": values(start),
-            "u_after": values(u),
+            "u_after": u_after,
             "weight": values(normed),
             "dv": values(parameters.original.grad),
-            "evaluated": values(matrix / (matrix.T @ u).norm()),
+            "evaluated": values(module.weight),
         }
         cases.append(
             {
