@@ -12,8 +12,13 @@ namespace {
 constexpr double kSmallestLength = 1e-12;  // as PyTorch: a weight of zeros stays one
 constexpr int kFirstIterations = 15;
 
-// w: (out, ..) -> (out, fan_in)
-Tensor as_matrix(const Tensor& w) { return reshape(w, {w.dim(0), fan_in(w.shape())}); }
+// w: (out, .., in) -> (out, fan_in), the columns in PyTorch's order (in first, then the window), so
+// that a vector beside them can be exchanged.
+Tensor as_matrix(const Tensor& w) {
+  Axes axes{0, w.rank() - 1};
+  for (int i = 1; i < w.rank() - 1; ++i) axes.push_back(i);
+  return reshape(permute(w, axes), {w.dim(0), fan_in(w.shape())});
+}
 
 // (n) -> (n), of length 1
 Tensor unit(const Tensor& x) { return x / maximum(norm(x), full({}, kSmallestLength, x.dtype())); }
@@ -42,27 +47,37 @@ class WeightNormed final : public Parametrization {
   const Tensor g_, v_;
 };
 
+// What the power iteration has of the first two singular vectors.
+struct Pair {
+  Tensor left, right;  // (out), (fan_in), of length 1
+};
+Pair iterated(const Tensor& matrix, const Pair& pair) {
+  const Tensor left = unit(times(matrix, pair.right));
+  return {left, unit(times(matrix, left, true))};
+}
+
 class SpectralNormed final : public Parametrization {
  public:
-  SpectralNormed(const Tensor& w, const Tensor& start)
-      : v_(add_parameter("original", w)), u_(add_buffer("0._u", start)) {}
+  SpectralNormed(const Tensor& w, const Pair& start)
+      : v_(add_parameter("original", w)),
+        kept_{add_buffer("0._u", start.left), add_buffer("0._v", start.right)} {}
   Tensor weight(Pass& pass) const override {
     const Tensor matrix = as_matrix(v_);
-    Tensor u = u_, partner;
-    {
-      // Both vectors count as constants: sigma's gradient is u v^T whether they move or not.
-      const MuteTapes iteration;
-      if (pass.training) u = unit(times(matrix, unit(times(matrix, u, true))));
-      partner = unit(times(matrix, u, true));
+    Pair pair = kept_;
+    if (pass.training) {
+      const MuteTapes constants;  // sigma's gradient is left right^T whether they move or not
+      pair = iterated(matrix, kept_);
+      pass.updates.push_back({kept_.left, pair.left});
+      pass.updates.push_back({kept_.right, pair.right});
     }
-    if (pass.training) pass.updates.push_back({u_, u});
-    return v_ / sum(u * times(matrix, partner));
+    return v_ / sum(pair.left * times(matrix, pair.right));
   }
   const Tensor& original() const override { return v_; }
   std::string describe() const override { return "SpectralNorm"; }
 
  private:
-  const Tensor v_, u_;
+  const Tensor v_;
+  const Pair kept_;
 };
 
 // Null for none.
@@ -70,13 +85,12 @@ std::unique_ptr<Parametrization> make_form(WeightNorm kind, const Tensor& w, Rng
                                            const ParameterOptions& options) {
   if (kind == WeightNorm::none) return nullptr;
   if (kind == WeightNorm::weight) return std::make_unique<WeightNormed>(w);
-  Tensor u = normal_values({w.dim(0)}, 1, rng, options);
+  Pair pair{normal_values({w.dim(0)}, 1, rng, options),
+            normal_values({fan_in(w.shape())}, 1, rng, options)};
   if (!options.shapes_only) {
-    const Tensor matrix = as_matrix(w);
-    for (int i = 0; i < kFirstIterations; ++i)
-      u = unit(times(matrix, unit(times(matrix, u, true))));
+    for (int i = 0; i < kFirstIterations; ++i) pair = iterated(as_matrix(w), pair);
   }
-  return std::make_unique<SpectralNormed>(w, u);
+  return std::make_unique<SpectralNormed>(w, pair);
 }
 
 }  // namespace

@@ -16,12 +16,12 @@ enum class WeightNorm {
              // iteration (Miyato et al. 2018)
 };
 
-// A child "parametrizations.weight" of its layer; parameters have PyTorch's names. (PyTorch keeps
-// the second singular vector of a spectral norm too, "0._v"; here it is computed from the first.)
+// A child "parametrizations.weight" of its layer, with PyTorch's names. Spectral norm iterates once
+// a training pass: a weight that moves with each evaluation, as PyTorch's does, makes no ODE.
 class Parametrization : public Module {
  public:
   // The weight, like the one it was made from, with gradients to the parameters behind it. In
-  // training a spectral norm takes a step of its iteration and leaves its vector in the pass.
+  // training a spectral norm leaves its two vectors, one step on, in the pass.
   virtual Tensor weight(Pass& pass) const = 0;
   // v, like the weight.
   virtual const Tensor& original() const = 0;

@@ -21,7 +21,7 @@ struct MetanodeLayers {
 MetanodeLayers metanode_layers(int depth, bool pre_activation);
 
 // Options: norm=nf|bn|gn|ln|in (nf: none), block=ode|residual (residual blocks in place of the ODE
-// blocks), activation, width, param-norm=none|weight|spectral (of every convolution).
+// blocks), activation, width, param-norm=none|weight|spectral (all convolutions, not the head).
 std::unique_ptr<Classifier> make_metanode(const MetanodeLayers& layers, const Options& options,
                                           const InputFacts& facts, Rng& rng,
                                           const nn::ParameterOptions& parameters);

@@ -94,9 +94,14 @@ void complete(TrainingOptions& options) {
   options.data = data_word(options);
   if (options.optimizer.empty()) options.optimizer = entry.optimizer;
   if (options.lr > 0) return;
-  options.lr = options.optimizer == entry.optimizer ? entry.lr
-               : options.optimizer == "sgd"         ? 0.05
-                                                    : 0.001;
+  // Looking ahead and decoupled decay leave the size of a step as it is.
+  const auto kind = [](std::string name) {
+    if (name.ends_with("w")) name.pop_back();
+    return name == "nesterov" ? "sgd" : name;
+  };
+  options.lr = kind(options.optimizer) == kind(entry.optimizer) ? entry.lr
+               : kind(options.optimizer) == "sgd"               ? 0.05
+                                                                : 0.001;
 }
 
 std::unique_ptr<models::Classifier> new_model(const TrainingOptions& options,

@@ -3,9 +3,8 @@
     python tests/golden/make_parametrizations.py
 
 Each case: a weight (out, in, ..) in PyTorch's layout, values row by row. weight norm: g, the
-normed weight and the gradients of sum(c * w). spectral norm: the vector u before a training pass
-and after it, the weight of that pass, the gradient, and the weight in evaluation afterwards. PyTorch
-keeps the other singular vector too; here it starts as what belongs to u, as slope computes it.
+normed weight and the gradients of sum(c * w). spectral norm: the vectors u and v before a training
+pass and after it, the weight of that pass, the gradient, and the weight in evaluation afterwards.
 """
 
 import json
@@ -52,17 +51,18 @@ def main():
         # Few iterations: the vector is still on its way.
         module = spectral_norm(module, n_power_iterations=1)
         parameters = module.parametrizations.weight
-        start = torch.nn.functional.normalize(torch.randn(shape[0], dtype=torch.float64), dim=0)
-        matrix = parameters.original.detach().reshape(shape[0], -1)
-        parameters[0]._u.copy_(start)
-        parameters[0]._v.copy_(torch.nn.functional.normalize(matrix.T @ start, dim=0))
+        vectors = [parameters[0]._u, parameters[0]._v]
+        for vector in vectors:
+            direction = torch.randn(vector.shape, dtype=torch.float64)
+            vector.copy_(torch.nn.functional.normalize(direction, dim=0))
+        before = [values(vector) for vector in vectors]
         normed = module.weight
         (normed * cotangent).sum().backward()
-        u_after = values(parameters[0]._u)
+        after = [values(vector) for vector in vectors]
         module.eval()
         spectral = {
-            "u_before": values(start),
-            "u_after": u_after,
+            "before": before,
+            "after": after,
             "weight": values(normed),
             "dv": values(parameters.original.grad),
             "evaluated": values(module.weight),
