@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 import torchdiffeq
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 
 class OdeBlock(nn.Module):
@@ -227,6 +228,14 @@ def premetanode10():
     )
 
 
+def with_norm(norm, model):
+    """`norm` on the weight of every convolution, the head left as it is."""
+    for module in list(model.modules()):
+        if isinstance(module, nn.Conv2d):
+            norm(module)
+    return model
+
+
 @solved
 class ThreeConvolutions(nn.Module):
     """1x1, 3 wide, 1x1; in one dimension along the coordinates of a point."""
@@ -270,6 +279,8 @@ MODELS = {
     "tisode-mnist,block=ode": lambda: tisode_mnist("ode"),
     "tisode-mnist,block=cnn": lambda: tisode_mnist("cnn"),
     "premetanode10": premetanode10,
+    "premetanode10,param-norm=weight": lambda: with_norm(weight_norm, premetanode10()),
+    "premetanode10,param-norm=spectral": lambda: with_norm(spectral_norm, premetanode10()),
     "odenet-pixels": odenet_pixels,
     "spheres-conv": lambda: Chain(
         ("ode", Points(nn.Conv1d, 1, 32)), ("linear", nn.Linear(2, 2))

@@ -136,6 +136,21 @@ TEST_CASE("train: the defaults of the models of points train; a loss that is not
   CHECK(r.error.find("-nan") == std::string::npos);
 }
 
+TEST_CASE("train: an optimiser with decoupled decay has the learning rate of its sibling") {
+  Folder here;
+  const std::pair<const char*, const char*> rates[] = {
+      {"adam", "0.01"},      {"adamw", "0.01"},    {"sgd", "0.05"},      {"sgdw", "0.05"},
+      {"nesterovw", "0.05"}, {"rmsprop", "0.001"}, {"rmspropw", "0.001"}};
+  for (const auto& [name, rate] : rates) {
+    CAPTURE(name);
+    run(here, {"train", "spheres-mlp", "--optimizer", name, "--iterations", "1", "--limit", "64",
+               "--data", "spheres,dim=2,test=10", "--out", name, "--json", "--quiet"})
+        .json();
+    CHECK(read(here / name / "config.toml").find(std::string("\nlr = ") + rate + "\n") !=
+          std::string::npos);
+  }
+}
+
 TEST_CASE("resume: counters outside their range are refused; leftovers of a kill are removed") {
   Folder here;
   train(here);

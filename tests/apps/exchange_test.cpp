@@ -102,6 +102,15 @@ TEST_CASE("exchange: a state_dict by its names, with and without a common prefix
     CHECK(t.tensor.item() == 7);
   }
   CHECK(counters == 5);
+  for (const char* word : {"premetanode4,param-norm=weight", "metanode6,param-norm=spectral"}) {
+    const auto normed = model_of(word, 1);
+    CHECK(arrives(state_of(*normed), *normed, false));
+    CHECK(arrives(renamed(state_of(*normed), {{"stem.conv", "conv1"},
+                                              {"layer1.residual1", "layer1.blocks_res.0"},
+                                              {"layer1.ode1", "layer1.blocks_ode.0.rhs_func"},
+                                              {"linear", "fc_layers.2"}}),
+                  *normed, true));
+  }
 }
 
 TEST_CASE("exchange: other names, by order") {

@@ -12,6 +12,8 @@ tensor number p, counted over the state_dict in its order, batch counters left o
     convolution, linear:               s / sqrt(fan_in), fan_in that of the weight
     norm weight, running_var:          1 + 0.1 s
     norm bias, running_mean:           0.1 s
+    weight norm's g (original0):       1 + 0.1 s
+    spectral norm's vectors _u, _v:    s, then one step of the power iteration
 
 The samples are u itself for p = 1000 in slope's layout, (1, 32, 32, 3) or (2, 28, 28, 1); points are
 (4, 2) and s / 2.
@@ -59,11 +61,17 @@ def fill(model):
     for p, (name, values) in enumerate(state.items()):
         signed = 2.0 * uniform(p, channels_last(values.shape)) - 1.0
         layer, leaf = name.rsplit(".", 1)
-        if "norm" in layer.rsplit(".", 1)[-1]:
-            signed = 0.1 * signed + (leaf in ("weight", "running_var"))
-        else:
-            signed = signed / np.sqrt(float(state[f"{layer}.weight"][0].numel()))
+        if "norm" in layer.rsplit(".", 1)[-1] or leaf == "original0":
+            signed = 0.1 * signed + (leaf in ("weight", "running_var", "original0"))
+        elif leaf not in ("_u", "_v"):
+            weight = state.get(f"{layer}.weight", values)
+            signed = signed / np.sqrt(float(weight[0].numel()))
         values.copy_(torch_layout(signed))
+    for module in model.modules():
+        if hasattr(module, "parametrizations"):
+            module.train()
+            module.weight  # in training, looking is a step
+            module.eval()
     return list(state)
 
 
