@@ -1,6 +1,11 @@
 #include "apps/slope/run_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -43,6 +48,21 @@ fs::path make_run_folder(const std::string& out, const std::string& model, bool 
     if (error)
       throw DataError(concat(folder.string(), ": cannot be created: ", error.message(), "."));
   }
+}
+
+RunLock::RunLock(const fs::path& folder)
+    : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  // A file system without locks is no reason to fail, nor is a folder that is not there: whoever
+  // opens it says so.
+  if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+    return;
+  ::close(descriptor_);
+  throw DataError(concat(folder.string(), ": another slope train is writing this run. Wait until ",
+                         "it has ended, stop it, or choose another --out."));
+}
+
+RunLock::~RunLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void remove_run_files(const fs::path& folder) {

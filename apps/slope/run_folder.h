@@ -17,6 +17,19 @@ namespace slope::program {
 // not empty is refused (ValueError) unless force.
 std::filesystem::path make_run_folder(const std::string& out, const std::string& model, bool force);
 
+// One program at a time trains in a run folder; the lock ends with its holder, however that ends.
+class RunLock {
+ public:
+  // DataError where another program holds it.
+  explicit RunLock(const std::filesystem::path& folder);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
 // Removes the files of a run that a new one in the same folder (--force) must not inherit.
 void remove_run_files(const std::filesystem::path& folder);
 

@@ -18,8 +18,10 @@ struct TrainCommand {
 int run(TrainCommand c, const Settings& given) {
   apply_settings(given);
   Settings settings = given;
+  std::optional<RunLock> lock;
   std::optional<Run> old;
   if (!c.resume.empty()) {
+    lock.emplace(c.resume);
     old = open_run(c.resume, given);
     const int64_t epochs = c.options.epochs;
     c.options = old->options;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <set>
 
 #include "apps/slope/augment_word.h"
 #include "apps/slope/output.h"
@@ -27,7 +28,13 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
       model_(new_model(options, settings, data_.train)),
       solve_(options, settings, *model_),
       record_(settings.quiet) {
-  if (options.limit > 0) data_.train = data_.train.first(options.limit);
+  if (options.limit > 0) {
+    data_.train = data_.train.first(options.limit);
+    const std::set<int32_t> seen(data_.train.labels.begin(), data_.train.labels.end());
+    if (static_cast<int64_t>(seen.size()) < data_.train.classes)  // points and folders are sorted
+      notices_.push_back(concat("the first ", options.limit, " training samples are of ",
+                                seen.size(), " of the ", data_.train.classes, " classes"));
+  }
   if (options.validation > 0) validation_ = data_.train.hold_out(options.validation, settings.seed);
   optimizer_ = nn::make_optimizer(options.optimizer, model_->named_parameters(),
                                   {.weight_decay = options.weight_decay,
@@ -119,9 +126,9 @@ void Trainer::restore(const Run& run) {
   // A schedule that counts parts of the whole is another one when the whole grows.
   const int64_t last = std::max<int64_t>(at_.step - 1, 0);
   if (schedule_->at(last, steps_in(run.options)).rate != schedule_->at(last, total_steps()).rate)
-    notice_ = concat("the schedule ", options_.schedule, " counts ", total_steps(),
-                     " steps now, so far it was ", steps_in(run.options),
-                     ": one run of that length would have taken other rates until here");
+    notices_.push_back(concat("the schedule ", options_.schedule, " counts ", total_steps(),
+                              " steps now, so far it was ", steps_in(run.options),
+                              ": one run of that length would have taken other rates until here"));
 }
 
 void Trainer::save(const std::string& name) {
@@ -289,7 +296,7 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
                       data_word(options_), ", ", data_.train.size(), " training and ",
                       data_.test.size(), " test samples, ", total_steps(), " steps, solver ",
                       options_.solver, solve_.standalone() ? "" : ", " + options_.regime));
-  if (!notice_.empty()) record_.warning(notice_);
+  for (const std::string& notice : notices_) record_.warning(notice);
   while (at_.step < total_steps()) {
     if (!train_epoch(stop)) {
       save("model.safetensors");

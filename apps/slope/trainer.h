@@ -78,8 +78,8 @@ class Trainer {
   TrainingRecord record_;
   Position at_;
   std::vector<double> test_logits_;
-  bool overfitted_ = false;     // after the last epoch
-  std::string notice_;          // what resuming has changed, to be told once
+  bool overfitted_ = false;           // after the last epoch
+  std::vector<std::string> notices_;  // what is to be told before the first step
   double loading_ = 0;          // seconds spent waiting for batches since this program started
   double resumed_seconds_ = 0;  // of training before that
 };

@@ -1,6 +1,7 @@
 #include "apps/slope/training_run.h"
 
 #include <csignal>
+#include <optional>
 
 #include "apps/report/report.h"
 #include "apps/slope/mistakes.h"
@@ -43,7 +44,11 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
                   old);
   const std::filesystem::path folder =
       old ? old->folder : make_run_folder(out, options.model, settings.force);
-  if (!old) remove_run_files(folder);
+  std::optional<RunLock> lock;  // of an old run the caller has it, since before it was read
+  if (!old) {
+    lock.emplace(folder);
+    remove_run_files(folder);
+  }
   remove_leftovers(folder);
   write_text(folder / "config.toml", to_toml(options, settings));
 

@@ -81,6 +81,14 @@ struct File {
 
 // Every chunk is whole and has the right checksum, up to the one that ends the file: stb_image
 // reads over both kinds of damage.
+void check_size(const File& file, int64_t width, int64_t height) {
+  if (width < 1 || height < 1 || width > kLongestSide || height > kLongestSide ||
+      width * height > kMostPixels) {
+    file.fail(concat("a picture of ", width, " x ", height, " pixels; at most ", kLongestSide,
+                     " along a side and ", kMostPixels, " in all are read"));
+  }
+}
+
 void check_png(const File& file) {
   for (size_t at = 8;;) {
     if (file.bytes.size() < at + 12) file.fail(concat("truncated at offset ", file.bytes.size()));
@@ -90,6 +98,10 @@ void check_png(const File& file) {
     const auto sum = crc32(0, file.bytes.data() + at + 4, static_cast<uInt>(length + 4));
     if (sum != file.big_endian(at + 8 + length))
       file.fail(concat("damaged: the chunk at offset ", at, " has a wrong checksum"));
+    // Stb_image calls a picture that is too large for it damaged.
+    if (at == 8 && length >= 8 && std::memcmp(file.bytes.data() + at + 4, "IHDR", 4) == 0)
+      check_size(file, static_cast<int64_t>(file.big_endian(16)),
+                 static_cast<int64_t>(file.big_endian(20)));
     if (std::memcmp(file.bytes.data() + at + 4, "IEND", 4) == 0) return;
     at += 12 + length;
   }
@@ -200,11 +212,7 @@ Image read_image(const std::filesystem::path& path, int64_t channels) {
   largest_piece = size_t{1} << 20;
   if (!stbi_info_from_memory(file.bytes.data(), size, &width, &height, &file_channels))
     file.fail(concat("its header is damaged: ", stbi_failure_reason()));
-  if (width < 1 || height < 1 || width > kLongestSide || height > kLongestSide ||
-      int64_t{width} * height > kMostPixels) {
-    file.fail(concat("a picture of ", width, " x ", height, " pixels; at most ", kLongestSide,
-                     " along a side and ", kMostPixels, " in all are read"));
-  }
+  check_size(file, width, height);
   if (bmp) check_bmp(file, width, height);
   if (pnm) check_pnm(file, pnm_header, width, height, file_channels);
 

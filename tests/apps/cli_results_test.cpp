@@ -143,7 +143,7 @@ TEST_CASE("train: an optimiser with decoupled decay has the learning rate of its
       {"nesterovw", "0.05"}, {"rmsprop", "0.001"}, {"rmspropw", "0.001"}};
   for (const auto& [name, rate] : rates) {
     CAPTURE(name);
-    run(here, {"train", "spheres-mlp", "--optimizer", name, "--iterations", "1", "--limit", "64",
+    run(here, {"train", "spheres-mlp", "--optimizer", name, "--iterations", "1", "--batch", "64",
                "--data", "spheres,dim=2,test=12", "--out", name, "--json", "--quiet"})
         .json();
     CHECK(read(here / name / "config.toml").find(std::string("\nlr = ") + rate + "\n") !=

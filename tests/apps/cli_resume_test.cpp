@@ -1,6 +1,7 @@
 // A run that is stopped, at whatever moment and however rudely, goes on to the same bits.
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <set>
 
@@ -249,6 +250,35 @@ TEST_CASE("resume: an adaptive solver's evaluations per epoch are those of a run
   for (std::string line; std::getline(rows, line);)
     evaluations.insert(line.substr(line.find_last_of(',', line.find_last_of(',') - 1)));
   CHECK(evaluations.size() > 2);  // the header, and at least two that differ
+}
+
+TEST_CASE("train: a folder that a run is writing is left alone, also with --force") {
+  Folder here;
+  Arguments endless = into("stopped");
+  *std::find(endless.begin(), endless.end(), "3000") = "10000000";
+  endless.push_back("--quiet");  // its lines would come between those of the others
+  Running running = started(here, endless);
+  const std::string config = read(here / "stopped/config.toml");
+  check_error(here, {"train", "--resume", "stopped"}, 1, "another slope train is writing this run");
+  check_error(here, {"train", "spheres-conv", "--epochs", "1", "--out", "stopped", "--force"}, 1,
+              "another slope train is writing this run");
+  CHECK(read(here / "stopped/config.toml") == config);
+  running.signal(SIGINT);
+  CHECK(running.wait().status == 130);
+  run(here, {"train", "spheres-mlp", "--epochs", "1", "--out", "stopped", "--force", "--json"})
+      .json();
+}
+
+TEST_CASE("train: a limit that leaves classes out says so") {
+  Folder here;
+  const auto warnings = [&](const char* limit) {
+    return run(here, {"train", "spheres-mlp", "--epochs", "1", "--limit", limit, "--json"})
+        .json()["warnings"];
+  };
+  const Json few = warnings("500");
+  REQUIRE(few.size() == 1);
+  CHECK(few[0] == "the first 500 training samples are of 1 of the 2 classes");
+  CHECK(warnings("2000").empty());
 }
 
 TEST_CASE("train: --exact belongs to the run") {

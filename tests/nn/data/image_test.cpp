@@ -144,6 +144,7 @@ TEST_CASE("image: bad files") {
   CHECK(refusal("text") == "picture: not a picture in PNG, JPEG, BMP or PNM format.");
   CHECK(
       contains(refusal(png(20'000, 2, row)), "a picture of 20000 x 2 pixels; at most 16384 along"));
+  CHECK(contains(refusal(png(60'000, 60'000, row)), "a picture of 60000 x 60000 pixels"));
   CHECK(contains(refusal(png(10'000, 10'000, row)), "67108864 in all are read"));
   // Two bombs: a small picture whose content unpacks to 100 MB, and a huge one with no content.
   CHECK(refusal(png(3, 1, std::string(100'000'000, '\0'))) ==
