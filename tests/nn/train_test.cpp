@@ -8,45 +8,15 @@
 #include "core/storage.h"
 #include "nn/data/loader.h"
 #include "nn/data/spheres.h"
-#include "nn/linear.h"
-#include "nn/norm.h"
 #include "tests/core/test_values.h"
 #include "tests/nn/message_of.h"
+#include "tests/nn/point_network.h"
 
 using namespace slope;
 using namespace slope::nn;
 using namespace slope::test;
 
 namespace {
-
-// Points in the plane to two classes, with batch norm and, where asked, dropout.
-class Network final : public Layer {
- public:
-  explicit Network(Rng& rng, double drop = 0)
-      : drop_(drop),
-        first_({.in = 2, .out = 32}, rng),
-        norm_({.channels = 32, .activation = Activation::relu}),
-        last_({.in = 32, .out = 2}, rng) {
-    add_child("first", first_);
-    add_child("norm", norm_);
-    add_child("last", last_);
-  }
-  Tensor forward(const Tensor& x, Pass& pass) const override {
-    Tensor y = norm_.forward(first_.forward(x, pass), pass);
-    if (drop_ > 0 && pass.training) y = dropout(y, drop_, pass.next_key());
-    return last_.forward(y, pass);
-  }
-  std::string describe() const override { return "Network"; }
-
- protected:
-  int64_t own_key_count() const override { return drop_ > 0 ? 1 : 0; }
-
- private:
-  double drop_;
-  Linear first_;
-  BatchNorm norm_;
-  Linear last_;
-};
 
 struct Setting {
   StepOptions step = {};
@@ -74,7 +44,7 @@ struct Trained {
   }
 
   Rng rng;
-  Network model;
+  PointNetwork model;
   std::unique_ptr<Optimizer> optimizer;
   TrainStep step;
 };
