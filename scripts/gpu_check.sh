@@ -6,6 +6,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
+# Before the minutes of a build: is there anything to run it on?
+nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "gpu_check: no GPU, or no driver for it: nvidia-smi -L lists none" >&2; exit 1; }
 folder=${1:-build-cuda/check}
 mkdir -p "$folder"
 tests=(test_cuda test_autograd test_nn test_ode)
@@ -20,7 +22,6 @@ slope=build-cuda/slope
 
 echo "slope on a GPU, $(git describe --always --dirty), $(date -u +%F)"
 "$slope" info devices
-"$slope" info devices --json >"$folder/devices.json"
 if ! SLOPE_TEST_DEVICE=cuda build-cuda/tests/test_autograd -tc=none >"$folder/device.log" 2>&1; then
   echo "gpu_check: $(tail -n 1 "$folder/device.log")" >&2
   exit 1

@@ -9,8 +9,7 @@ cd "$(dirname "$0")/.."
 
 copy=$PWD/build-mutation/tree
 mkdir -p "$copy"
-git ls-files -z | tar --null -T - -cf - | tar -xf - -C "$copy" --skip-old-files
-git ls-files -z -- backends tests | tar --null -T - -cf - | tar -xf - -C "$copy"   # as they are now
+git ls-files -z | tar --null -T - -cf - | tar -xf - -C "$copy"   # with their times: only changes are built
 cd "$copy"
 log=$copy/../log.txt
 cmake --preset cuda-test >"$log" 2>&1 || { tail -n 5 "$log" >&2; exit 1; }
