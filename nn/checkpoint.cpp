@@ -1,8 +1,5 @@
 #include "nn/checkpoint.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -12,6 +9,7 @@
 #include <set>
 #include <system_error>
 
+#include "core/atomic_file.h"
 #include "core/ops/movement.h"
 
 namespace slope::nn {
@@ -37,52 +35,6 @@ constexpr ForeignDtype kForeignDtypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  
 constexpr DtypeName kDtypes[] = {{Dtype::f32, "F32"}, {Dtype::f64, "F64"}, {Dtype::i32, "I32"}};
 
 std::string reason() { return std::generic_category().message(errno); }
-
-// A file that removes itself unless it is renamed into place.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::filesystem::path& target)
-      : target_(target), path_(target.string() + concat(".tmp", ::getpid())) {
-    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (descriptor_ < 0)
-      throw DataError(concat(path_.string(), ": cannot be created: ", reason(), "."));
-  }
-  ~TemporaryFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    if (!done_) ::unlink(path_.c_str());
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  void write(const void* from, size_t size) {
-    const char* at = static_cast<const char*>(from);
-    while (size > 0) {
-      const ssize_t written = ::write(descriptor_, at, size);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0)
-        throw DataError(concat(path_.string(), ": cannot be written: ", reason(), "."));
-      at += written;
-      size -= static_cast<size_t>(written);
-    }
-  }
-  void move_into_place() {
-    if (::fsync(descriptor_) != 0)
-      throw DataError(concat(path_.string(), ": cannot be written: ", reason(), "."));
-    if (::rename(path_.c_str(), target_.c_str()) != 0)
-      throw DataError(concat(target_.string(), ": cannot be replaced: ", reason(), "."));
-    done_ = true;
-    const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
-    if (const int d = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); d >= 0) {
-      ::fsync(d);  // the new name itself; a file system that cannot is no reason to fail
-      ::close(d);
-    }
-  }
-
- private:
-  std::filesystem::path target_, path_;
-  int descriptor_ = -1;
-  bool done_ = false;
-};
 
 // What the header says of one tensor.
 struct Place {
@@ -283,7 +235,7 @@ void save_checkpoint(const std::filesystem::path& path, const std::vector<NamedT
   std::string header = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   header.resize((header.size() + 7) / 8 * 8, ' ');  // so that the values are aligned
 
-  TemporaryFile file(path);
+  AtomicFile file(path);
   unsigned char length[8];
   for (int i = 0; i < 8; ++i) length[i] = static_cast<unsigned char>(header.size() >> (8 * i));
   file.write(length, 8);

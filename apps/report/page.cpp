@@ -1,8 +1,7 @@
 #include "apps/report/page.h"
 
-#include <fstream>
-
 #include "apps/report/asset.h"
+#include "core/atomic_file.h"
 #include "core/error.h"
 
 namespace slope::report {
@@ -41,12 +40,7 @@ void write_page(const std::filesystem::path& file, const std::string& title,
   replace(html, "{{chart}}", asset("chart.min.js"));
   replace(html, "{{data}}", script_safe(data));
 
-  const std::filesystem::path temporary = file.string() + ".tmp";
-  std::ofstream out(temporary, std::ios::binary);
-  out << html;
-  out.close();
-  if (!out) throw DataError(temporary.string() + ": cannot be written.");
-  std::filesystem::rename(temporary, file);
+  write_atomically(file, html);
 }
 
 }  // namespace slope::report
