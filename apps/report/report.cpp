@@ -117,8 +117,10 @@ Json figures(const Json& metrics) {
   }
   const double seconds = last["seconds"].get<double>();
   list.push_back({fixed(seconds, seconds < 10 ? 1 : 0) + " s", "training"});
-  const auto epochs = last["epoch"].get<double>();
-  list.push_back({fixed(epochs, 0), epochs == 1 ? "epoch" : "epochs"});
+  // Every epoch takes as many steps as the first; --iterations may cut the last one off.
+  const double epochs = last["step"].get<double>() / metrics.front()["step"].get<double>();
+  list.push_back(
+      {fixed(epochs, epochs == std::floor(epochs) ? 0 : 1), epochs == 1 ? "epoch" : "epochs"});
   return list;
 }
 
@@ -152,9 +154,9 @@ std::string notice(const Json& outcome) {
 
 void write(const fs::path& run) {
   const std::string config = read_text(run / "config.toml");
-  const Json metrics =
-      read_csv(run / "metrics.csv",
-               {"epoch", "seconds", "test_loss", "test_accuracy", "nfe_forward", "nfe_backward"});
+  const Json metrics = read_csv(
+      run / "metrics.csv",
+      {"epoch", "step", "seconds", "test_loss", "test_accuracy", "nfe_forward", "nfe_backward"});
   const Json results = read_json(run / "results.json");
   const std::string model = config_value(config, "model");
   Json data{{"summary", summary(config, metrics)},

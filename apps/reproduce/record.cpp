@@ -6,6 +6,7 @@
 
 #include "apps/slope/output.h"
 #include "apps/slope/run_folder.h"
+#include "core/atomic_file.h"
 
 namespace slope::reproduce {
 namespace {
@@ -58,7 +59,7 @@ Record::Record(std::filesystem::path run) : run_(std::move(run)) {
 }
 
 void Record::write() const {
-  program::write_text(run_ / "reproduce.json", program::json_text(json_, 1) + "\n");
+  write_atomically(run_ / "reproduce.json", program::json_text(json_, 1) + "\n");
 }
 
 void Record::set_train(const Json& result) {

@@ -14,6 +14,7 @@
 #include "apps/slope/evaluation_run.h"
 #include "apps/slope/output.h"
 #include "apps/slope/training_run.h"
+#include "core/atomic_file.h"
 #include "core/error.h"
 
 namespace slope::reproduce {
@@ -278,7 +279,7 @@ class Runner {
     page["runs"] = runs;
     report::write_page(report, "reproduce " + preset_.name, {"line_chart.js", "reproduce.js"},
                        page);
-    program::write_text(folder_ / "result.json", program::json_text(done.result, 1) + "\n");
+    write_atomically(folder_ / "result.json", program::json_text(done.result, 1) + "\n");
     done.text = concat(preset_.name, ", scale ", name(request_.scale), ": ", preset_.what, "\n\n",
                        rows_text(rows), "\n");
     if (!differences.empty()) {

@@ -228,7 +228,8 @@ Attacked attack_run(const AttackRequest& c, const Settings& settings, Progress& 
 }
 
 void add_attack_options(OptionList& options, AttackRequest& values) {
-  options.add("run", values.run, "Run folder")->required();
+  options.add("run", values.run, "Run folder (its last weights), or RUN/best.safetensors")
+      ->required();
   options
       .add("--attack", values.attacks,
            "NAME[,name=value]..; repeat it for more (slope info attacks)")

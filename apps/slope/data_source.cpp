@@ -179,8 +179,10 @@ std::vector<fs::path> data_folders(const std::string& data_dir) {
 fs::path find_data(const std::string& name, const std::string& data_dir, std::string* sought) {
   for (const fs::path& folder : data_folders(data_dir)) {
     std::error_code error;
-    for (const std::string& place : places(name)) {
-      if (fs::exists(folder / place, error)) return folder / place;
+    for (const std::string& place : places(name)) {  // a folder left empty hides no archive
+      const fs::path path = folder / place;
+      const bool empty = fs::is_directory(path, error) && fs::is_empty(path, error);
+      if (fs::exists(path, error) && !empty) return path;
     }
     if (sought) *sought += (sought->empty() ? "" : ", ") + (folder / name).string();
   }

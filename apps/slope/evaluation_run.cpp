@@ -63,7 +63,8 @@ Evaluated evaluate_run(const EvaluationRequest& c, const Settings& settings, Pro
 }
 
 void add_evaluation_options(OptionList& options, EvaluationRequest& values) {
-  options.add("run", values.run, "Run folder")->required();
+  options.add("run", values.run, "Run folder (its last weights), or RUN/best.safetensors")
+      ->required();
   options
       .add("--solver", values.solvers,
            "Solver; repeat it for more. Default: the one of the training")

@@ -41,7 +41,8 @@ Command export_command(CLI::App& program, Settings& settings) {
   CLI::App* app =
       add_command(program, "export", "The weights of a run as a PyTorch state_dict or as slope's");
   auto options = std::make_shared<OptionList>(*app);
-  options->add("run", values->run, "Run folder")->required();
+  options->add("run", values->run, "Run folder (its last weights), or RUN/best.safetensors")
+      ->required();
   options->add("--out", values->out, "FILE.safetensors")->required();
   options->add("--layout", values->layout, "Layout of the weights: torch or slope",
                one_of({"torch", "slope"}));

@@ -6,6 +6,7 @@
 #include "apps/slope/output.h"
 #include "apps/slope/progress.h"
 #include "apps/slope/run_folder.h"
+#include "core/atomic_file.h"
 #include "ode/solver_word.h"
 
 namespace slope::program {
@@ -73,7 +74,7 @@ int run(ImportCommand c, Settings settings) {
 
   const std::filesystem::path folder = make_run_folder(c.out, c.options.model, settings.force);
   remove_run_files(folder);
-  write_text(folder / "config.toml", to_toml(c.options, settings));
+  write_atomically(folder / "config.toml", to_toml(c.options, settings));
   nn::save_checkpoint(folder / "model.safetensors", targets,
                       model_metadata(*model, c.options, settings));
   if (assignment.by_order) {

@@ -7,6 +7,7 @@
 #include "apps/slope/data_source.h"
 #include "apps/slope/output.h"
 #include "apps/slope/run_folder.h"
+#include "core/atomic_file.h"
 
 namespace slope::program {
 namespace {
@@ -62,7 +63,7 @@ void write_mistakes(const std::filesystem::path& run, const std::vector<double>&
          {"probability", wrong[i].probability},
          {"pixels", std::vector<int>(from, from + static_cast<std::ptrdiff_t>(values))}});
   }
-  write_text(run / "mistakes.json", json_text(json));
+  write_atomically(run / "mistakes.json", json_text(json));
 }
 
 }  // namespace slope::program

@@ -7,6 +7,7 @@
 #include "apps/slope/data_source.h"
 #include "apps/slope/run_folder.h"
 #include "apps/slope/solver_path.h"
+#include "core/atomic_file.h"
 #include "core/ops/loss.h"
 #include "core/ops/movement.h"
 #include "ode/solver_word.h"
@@ -22,7 +23,7 @@ constexpr int64_t kFields = 9;     // times at which a field that depends on t i
 constexpr int64_t kMoving = 200;   // points on their way
 constexpr int64_t kFlowEvery = 8;  // of every 8th of them the flow itself is drawn too
 constexpr int64_t kPoints = 400;   // test points
-constexpr double kWidest = 3;      // the picture shows at most so many times the data's extent
+constexpr double kWidest = 10;     // the picture shows at most so many times the data's extent
 constexpr const char* kFlow = "rk4:64";
 
 // The middles of count x count cells of the square from -range to range, rows from the lowest y up.
@@ -104,14 +105,16 @@ Json head(const nn::Linear& linear) {
   return {{"weight", weight}, {"bias", linear.bias.values()}};
 }
 
-// The largest coordinate of all places.
-double farthest(const std::vector<Json>& paths) {
-  double found = 0;
+// How far from the origin, by its larger coordinate, a path ends: of all but the farthest
+// twentieth of the paths.
+double end_distance(const std::vector<Json>& paths) {
+  std::vector<double> distances;
   for (const Json& path : paths) {
-    for (const Json& at : path)
-      found = std::max({found, std::fabs(at[0].get<double>()), std::fabs(at[1].get<double>())});
+    const Json& end = path.back();
+    distances.push_back(std::max(std::fabs(end[0].get<double>()), std::fabs(end[1].get<double>())));
   }
-  return found;
+  std::sort(distances.begin(), distances.end());
+  return distances.at((distances.size() - 1) * 19 / 20);
 }
 
 Json draw(const models::Classifier& model, const ode::Solver& solver, const nn::Dataset& test,
@@ -126,7 +129,7 @@ Json draw(const models::Classifier& model, const ode::Solver& solver, const nn::
   double extent = 0;
   for (const float v : test.points) extent = std::max(extent, static_cast<double>(std::fabs(v)));
   const double range = 1.15 * extent,
-               reach = 1.1 * std::min(std::max({extent, farthest(moving), farthest(flows)}),
+               reach = 1.1 * std::min(std::max({extent, end_distance(moving), end_distance(flows)}),
                                       kWidest * extent);
 
   Json plane{{"solver", ode::solver_word(solver)},
@@ -161,7 +164,7 @@ void write_plane(const std::filesystem::path& run, const models::Classifier& mod
   try {
     Json plane = draw(model, solver, test, dtype);
     plane["step"] = step;
-    write_text(run / "plane.json", plane.dump());
+    write_atomically(run / "plane.json", plane.dump());
   } catch (const SolveError&) {
     // Far from the data a solve may fail; then the report has no such picture.
   }

@@ -144,7 +144,8 @@ Command predict_command(CLI::App& program, Settings& settings) {
       add_command(program, "predict",
                   "Classes of your own pictures, or the raw outputs on a data set as a file");
   auto options = std::make_shared<OptionList>(*app);
-  options->add("run", values->run, "Run folder")->required();
+  options->add("run", values->run, "Run folder (its last weights), or RUN/best.safetensors")
+      ->required();
   options->add("images", values->images, "Pictures (PNG, JPEG, BMP, ..) of the model's size");
   options->add("--solver", values->solver, "Solver; default: the one of the training");
   options->add_flag("--resize", values->resize, "Scale pictures of another size");

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "apps/report/report.h"
+#include "core/atomic_file.h"
 
 namespace slope::program {
 namespace {
@@ -40,7 +41,7 @@ void add_results(const Run& run, const std::string& key, const Json& results,
       list.push_back(result);
     }
   }
-  write_text(path, json_text(all, 1) + "\n");
+  write_atomically(path, json_text(all, 1) + "\n");
 }
 
 }  // namespace
@@ -57,6 +58,7 @@ void drop_stale_results(const std::filesystem::path& run, int64_t step) {
 void keep_results(const Run& run, const std::string& key, Json results,
                   const std::vector<std::string>& identity, const std::string& data,
                   Json pictures) {
+  if (!has_last_weights(run)) return;
   std::vector<std::string> fields = identity;
   fields.insert(fields.end(), {"data", "dtype", "seed"});
   for (Json& result : results) {
@@ -69,7 +71,7 @@ void keep_results(const Run& run, const std::string& key, Json results,
     add_results(run, key, results, fields);
     if (!pictures.is_null()) {
       pictures["step"] = run.step;
-      write_text(run.folder / "pictures.json", json_text(pictures));
+      write_atomically(run.folder / "pictures.json", json_text(pictures));
     }
     report::write(run.folder);
   } catch (const std::exception& error) {

@@ -9,7 +9,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -19,6 +18,7 @@ namespace slope::program {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kLastWeights = "model.safetensors";
 constexpr int64_t kLargestSize = 1 << 20;  // of a sample's axis; larger is a damaged file
 
 fs::path make_run_folder(const std::string& out, const std::string& model, bool force) {
@@ -84,15 +84,6 @@ void remove_leftovers(const fs::path& folder) {
     if (std::find(std::begin(written), std::end(written), of) != std::end(written))
       fs::remove(entry.path());
   }
-}
-
-void write_text(const fs::path& path, const std::string& text) {
-  const fs::path temporary = path.string() + ".tmp";
-  std::ofstream out(temporary, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) throw DataError(temporary.string() + ": cannot be written.");
-  fs::rename(temporary, path);
 }
 
 // What the registry says of the model. Of one that it does not know: anything, since its own error
@@ -161,16 +152,25 @@ std::vector<nn::NamedTensor> model_tensors(const nn::Module& model) {
   return all;
 }
 
-Run open_run(const std::string& folder, const Settings& settings) {
-  Run run{
-      .folder = folder, .options = {}, .settings = settings, .model = nullptr, .checkpoint = {}};
-  const fs::path config = run.folder / "config.toml", weights = run.folder / "model.safetensors";
-  if (!fs::is_directory(run.folder))
-    throw DataError(concat(folder, ": there is no such run folder."));
+Run open_run(const std::string& place, const Settings& settings) {
+  const bool file_named = fs::is_regular_file(place);
+  const fs::path weights = file_named ? fs::path(place) : fs::path(place) / kLastWeights;
+  Run run{.folder = file_named ? (fs::path(".") / place).parent_path().lexically_normal()
+                               : fs::path(place),
+          .weights = weights,
+          .options = {},
+          .settings = settings,
+          .model = nullptr,
+          .checkpoint = {}};
+  const fs::path config = run.folder / "config.toml";
+  if (!file_named && !fs::is_directory(run.folder))
+    throw DataError(concat(place, ": there is no such run folder."));
   for (const fs::path& file : {config, weights}) {
     if (!fs::exists(file))
       throw DataError(
-          concat(folder, ": not a finished run: ", file.filename().string(), " is missing."));
+          concat(place, file_named ? ": not a file of a run: " : ": not a finished run: ",
+                 file.filename().string(), " is missing",
+                 file_named ? " beside it; slope import makes a run of weights alone." : "."));
   }
   OptionList list;
   list.add("model", run.options.model, "");
@@ -228,6 +228,18 @@ Run open_run(const std::string& folder, const Settings& settings) {
     run.class_names = list.get<std::vector<std::string>>();
   }
   return run;
+}
+
+bool has_last_weights(const Run& run) { return run.weights.filename() == kLastWeights; }
+
+bool can_go_on(const Run& run) { return run.checkpoint.metadata.contains("step"); }
+
+void start_from(const std::string& place, const Settings& settings,
+                const models::Classifier& model) {
+  Settings same = settings;
+  same.dtype_given = true;
+  const Run run = open_run(place, same);
+  nn::restore(run.checkpoint, model_tensors(model), run.weights.string(), {"optimizer."});
 }
 
 nn::Dataset test_set(const Run& run, const std::string& word, int64_t limit,

@@ -33,15 +33,13 @@ class RunLock {
 // Removes the files of a run that a new one in the same folder (--force) must not inherit.
 void remove_run_files(const std::filesystem::path& folder);
 
-// Removes what a killed process has left of files that it was writing: NAME.tmp, NAME.tmp123.
+// Removes what a killed process has left of files that it was writing: NAME.tmp123.
 void remove_leftovers(const std::filesystem::path& folder);
-
-// Writes text to a temporary name and renames it.
-void write_text(const std::filesystem::path& path, const std::string& text);
 
 // A trained model with what it was trained on.
 struct Run {
   std::filesystem::path folder;
+  std::filesystem::path weights;  // the file they are from
   TrainingOptions options;
   std::string solver = {};  // to use it with: that of the training, as far as it was adapted
   Settings settings;        // seed and dtype as trained unless given; everything else as given
@@ -50,9 +48,17 @@ struct Run {
   int64_t step = 0;                           // optimiser steps behind the weights
   std::vector<std::string> class_names = {};  // (classes) of the data it was trained on, or none
 };
+// place: a run folder, that is its last weights, or one of its files, FOLDER/best.safetensors.
 // Weights are cast where another dtype is given. Errors: not a run folder, a checkpoint that does
 // not fit the model or has weights that are not finite.
-Run open_run(const std::string& folder, const Settings& settings);
+Run open_run(const std::string& place, const Settings& settings);
+// Whether these are the weights that the folder's report and results are about.
+bool has_last_weights(const Run& run);
+// Whether `slope train` wrote it, with all that it takes to go on; imported weights are not.
+bool can_go_on(const Run& run);
+// Weights of another run (see open_run) for a model that has the same tensors.
+void start_from(const std::string& place, const Settings& settings,
+                const models::Classifier& model);
 
 // Fills in what was left open: data, optimizer and learning rate become the model's own.
 void complete(TrainingOptions& options);

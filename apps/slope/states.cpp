@@ -6,6 +6,7 @@
 
 #include "apps/slope/run_folder.h"
 #include "apps/slope/solver_path.h"
+#include "core/atomic_file.h"
 #include "core/ops/movement.h"
 #include "ode/solver_word.h"
 
@@ -79,7 +80,7 @@ void write_states(const std::filesystem::path& run, const models::Classifier& mo
                     {"reference", kFlow},
                     {"samples", some.labels.size()},
                     {"blocks", blocks}};
-  write_text(run / "states.json", states.dump());
+  write_atomically(run / "states.json", states.dump());
 }
 
 }  // namespace slope::program

@@ -21,8 +21,15 @@ int run(TrainCommand c, const Settings& given) {
   std::optional<RunLock> lock;
   std::optional<Run> old;
   if (!c.resume.empty()) {
+    if (std::filesystem::is_regular_file(c.resume))
+      throw ValueError(concat("train: --resume goes on with a run folder, ", c.resume,
+                              " is a file. Start anew from these weights with --init."));
     lock.emplace(c.resume);
     old = open_run(c.resume, given);
+    if (!can_go_on(*old))
+      throw ValueError(concat("train: ", c.resume, " holds imported weights: there is no training ",
+                              "to go on with. Start one from them: slope train ",
+                              old->model->word(), " --init ", c.resume, "."));
     const int64_t epochs = c.options.epochs;
     c.options = old->options;
     if (c.epochs_given) {

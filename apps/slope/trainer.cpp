@@ -28,6 +28,7 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
       model_(new_model(options, settings, data_.train)),
       solve_(options, settings, *model_),
       record_(settings.quiet) {
+  if (!resume && !options.init.empty()) start_from(options.init, settings, *model_);
   if (options.limit > 0) {
     data_.train = data_.train.first(options.limit);
     const std::set<int32_t> seen(data_.train.labels.begin(), data_.train.labels.end());
@@ -109,7 +110,7 @@ void Trainer::exchange_average() {
 }
 
 void Trainer::restore(const Run& run) {
-  const std::string file = (run.folder / "model.safetensors").string();
+  const std::string file = run.weights.string();
   exchange_average();  // as it was saved
   nn::restore(run.checkpoint, state(), file);
   exchange_average();
@@ -322,11 +323,15 @@ void Trainer::tell_memory() {
 }
 
 nlohmann::ordered_json Trainer::result() const {
+  // --iterations may end in the middle of one.
+  const int64_t batches = loader_->batches();
+  nlohmann::ordered_json epochs = at_.step / batches;
+  if (at_.step % batches) epochs = static_cast<double>(at_.step) / static_cast<double>(batches);
   nlohmann::ordered_json result{
       {"run", folder_.string()},
       {"model", model_->word()},
       {"parameters", model_->parameter_count()},
-      {"epochs", at_.epoch},
+      {"epochs", epochs},
       {"test_accuracy", at_.test_accuracy},
       {"best_accuracy", at_.best_accuracy},
       {"train_loss", at_.train_loss},

@@ -6,6 +6,7 @@
 
 #include "apps/slope/run_folder.h"
 #include "apps/slope/training_record.h"
+#include "core/atomic_file.h"
 #include "core/plan.h"
 #include "ode/solver_word.h"
 
@@ -54,7 +55,7 @@ void TrainingAdapt::open(const std::filesystem::path& folder, int64_t step) {
   for (; std::getline(in, line) && !in.eof();) {
     if (std::atoll(line.c_str()) <= step) kept += line + "\n";
   }
-  write_text(file_, kept);
+  write_atomically(file_, kept);
   if (step == 0 && !adaptation_.wants_start()) log(0, nullptr);
 }
 

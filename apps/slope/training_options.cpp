@@ -52,6 +52,8 @@ std::vector<nn::ParameterGroup> parse_groups(const std::vector<std::string>& wor
 
 void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--data", v.data, "Data set; default: the model's own (slope info data)");
+  options.add("--init", v.init,
+              "RUN or RUN/best.safetensors: start from its weights instead of random ones");
   options.add("--solver", v.solver,
               "METHOD[,name=value]..[:STEPS|:h=SIZE|@RTOL[,ATOL]] (slope info methods)");
   options.add(
@@ -141,6 +143,7 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   };
   line("model", v.model);
   line("data", v.data);
+  line("init", v.init);
   line("solver", v.solver);
   line("regime", v.regime);
   line("weights", v.weights);

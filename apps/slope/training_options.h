@@ -13,6 +13,7 @@ namespace slope::program {
 struct TrainingOptions {
   std::string model;
   std::string data;  // "": the model's own
+  std::string init;  // a run to start from (open_run); "": random weights
   std::string solver = "rk4:1";
   std::string regime = "standalone";  // the solvers of ODE blocks while training; these are its
   std::string weights, noise;         // options (ode/meta.h)

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "apps/slope/run_folder.h"
+#include "core/atomic_file.h"
 
 namespace slope::program {
 namespace {
@@ -49,7 +50,7 @@ void TrainingRecord::open(const std::filesystem::path& folder,
     const int64_t epoch = std::atoll(line.c_str());  // 0: the header
     if (epoch > 0 && epoch <= finished_epochs) kept += line + "\n";
   }
-  write_text(metrics_, kept);
+  write_atomically(metrics_, kept);
 }
 
 void TrainingRecord::step(const Position& at, int64_t total, int64_t batch, double learning_rate) {

@@ -10,6 +10,7 @@
 #include "apps/slope/results.h"
 #include "apps/slope/states.h"
 #include "apps/slope/trainer.h"
+#include "core/atomic_file.h"
 
 namespace slope::program {
 namespace {
@@ -23,7 +24,7 @@ void on_signal(int number) { stopped_by = number; }
 void write_outcome(const std::filesystem::path& folder, const char* state,
                    const std::string& why = "") {
   const nlohmann::ordered_json outcome{{"state", state}, {"why", why}};
-  write_text(folder / "outcome.json", json_text(outcome) + "\n");
+  write_atomically(folder / "outcome.json", json_text(outcome) + "\n");
 }
 
 // The report of a run that ended before its time.
@@ -50,7 +51,7 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
     remove_run_files(folder);
   }
   remove_leftovers(folder);
-  write_text(folder / "config.toml", to_toml(options, settings));
+  write_atomically(folder / "config.toml", to_toml(options, settings));
 
   struct sigaction action {};
   action.sa_handler = on_signal;

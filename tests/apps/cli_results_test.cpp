@@ -199,3 +199,58 @@ TEST_CASE(
   CHECK(json["run"] == "r\xef\xbf\xbd");  // the replacement character
   CHECK(fs::exists(here / odd / "report.html"));
 }
+
+TEST_CASE("runs: the best weights are used by their file, and the report stays that of the last") {
+  Folder here;
+  run(here, {"train", "spheres-mlp", "--epochs", "4", "--lr", "0.3", "--out", "a", "--json"})
+      .json();
+  const auto accuracy = [&](const std::string& place) {
+    return run(here, {"eval", place, "--json"}).json()["results"][0]["accuracy"].get<double>();
+  };
+  const double last = accuracy("a");
+  const std::string results = read(here / "a/results.json");
+  const nn::Metadata best = nn::load_checkpoint(here / "a/best.safetensors").metadata;
+  CHECK(accuracy("a/best.safetensors") == std::stod(best.at("best-accuracy")));
+  CHECK(accuracy("a/best.safetensors") != last);  // or the rest would show nothing
+  CHECK(read(here / "a/results.json") == results);
+  CHECK(accuracy("a/model.safetensors") == last);
+
+  fs::copy(here / "a/best.safetensors", here / "alone.safetensors");
+  check_error(here, {"eval", "alone.safetensors"}, 1, "config.toml is missing beside it");
+  check_error(here, {"train", "--resume", "a/best.safetensors"}, 1, "is a file");
+}
+
+TEST_CASE("train --init: starts from the weights of a run, or of a file in one") {
+  Folder here;
+  train(here);
+  const auto started = [&](const std::string& place, const Arguments& more) {
+    Arguments a{"train", "spheres-mlp", "--init", place,     "--iterations", "1", "--optimizer",
+                "sgd",   "--lr",        "1e-30",  "--force", "--out",        "b", "--json"};
+    a.insert(a.end(), more.begin(), more.end());
+    return run(here, a).json()["test_accuracy"].get<double>();
+  };
+  const double trained = run(here, {"eval", "a", "--json"}).json()["results"][0]["accuracy"];
+  CHECK(started("a", {}) == trained);
+  CHECK(started("a/best.safetensors", {"--dtype", "float64", "--ema", "0.5"}) ==
+        doctest::Approx(trained).epsilon(0.002));
+  CHECK(read(here / "b/config.toml").find("init = 'a/best.safetensors'\n") != std::string::npos);
+
+  // The weights of a run that goes on are its own: where it began may be gone.
+  fs::remove_all(here / "a");
+  run(here, {"train", "--resume", "b", "--epochs", "1", "--json"}).json();
+  check_error(here, {"train", "spheres-mlp", "--init", "a"}, 1, "there is no such run folder");
+  const Result narrower = run(here, {"train", "spheres-mlp,width=16", "--init", "b"});
+  CHECK(narrower.status == 1);
+  CHECK(narrower.error.find("ode.linear1.weight is (32, 2)") != std::string::npos);
+  CHECK(!fs::exists(here / "runs"));
+}
+
+TEST_CASE("train: an epoch that --iterations cuts off is a part of one") {
+  Folder here;
+  const Json result = run(here, {"train", "spheres-mlp", "--batch", "100", "--iterations", "50",
+                                 "--out", "a", "--json"})
+                          .json();
+  CHECK(result["epochs"] == 2.5);
+  const std::string page = read(here / "a/report.html");
+  CHECK(page.find(R"(["2.5","epochs"])") != std::string::npos);
+}

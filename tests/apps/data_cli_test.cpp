@@ -108,6 +108,9 @@ TEST_CASE("info data: found where, how many, checksums") {
   CHECK(entry(damaged, "mnist")["checksums"] == "damaged: 3 of 4 files are missing");
   CHECK(entry(damaged, "cifar10")["checksums"].get<std::string>().find("not a tar archive") !=
         std::string::npos);
+  fs::create_directories(here / "d/cifar10");  // left empty by someone who meant to unpack
+  const Json beside = run(here, {"info", "data", "--data-dir", "d", "--json"}).json();
+  CHECK(entry(beside, "cifar10")["found"] == "d/cifar10.tar");
   const Result text = run(here, {"info", "data"});
   CHECK(text.status == 0);
   CHECK(text.out.find("60000") != std::string::npos);

@@ -317,3 +317,14 @@ TEST_CASE("predict: the classes of pictures, the same as from the data set") {
   check_error(here, {"predict", "a", "w.safetensors"}, 1, "w.safetensors");
   check_error(here, {"predict", "a", "light0.png", "--out", "x.safetensors"}, 2, "choose one");
 }
+
+TEST_CASE("import: no training to go on with; one starts from it") {
+  const Folder here;
+  nn::save_checkpoint(here / "file.safetensors", tensors_of(*model_of("spheres-mlp", 3)));
+  program_test::run(here, {"import", "file.safetensors", "--model", "spheres-mlp", "--layout",
+                           "slope", "--out", "a", "--json"})
+      .json();
+  check_error(here, {"train", "--resume", "a"}, 1, "Start one from them");
+  program_test::run(here, {"train", "spheres-mlp", "--init", "a", "--iterations", "1", "--json"})
+      .json();
+}

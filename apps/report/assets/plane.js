@@ -47,8 +47,10 @@
   const { solver, steps, t: times, moving, flows, flow_t: flowTimes, reach } = plane, px = mapping(reach);
   const how = steps === 1 ? `${solver} takes one step: every point goes to its end in one straight jump, whatever the field says on the way.`
     : `${solver} takes ${steps} steps: a mark on the line ends each${times.length <= steps ? " that is drawn, of many only some" : ""}.`;
+  const outside = moving.filter(({ path }) => Math.max(...path.at(-1).map(Math.abs)) > reach).length;
+  const leaving = outside ? ` ${outside} of the ${moving.length} points leave the picture.` : "";
   const stage = panel("How points move", `Test points on their way from t = 0 to 1. Arrows: the field that moves them. Solid lines: the way of the solver. ${how} Dashed, with a ring: the flow itself, nearly exact. ` +
-    `The straight line${names.length > 2 ? "s" : ""}: at t = 1 the net decides by the side on which a point has come to lie.`);
+    `The straight line${names.length > 2 ? "s" : ""}: at t = 1 the net decides by the side on which a point has come to lie.${leaving}`);
   const g = stage.g, mark = times.length > 20 ? 3 : 6, every = Math.ceil(moving.length / flows.length);
 
   // The sides of the head's lines, and the lines.
