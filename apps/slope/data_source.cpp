@@ -177,16 +177,18 @@ std::vector<fs::path> data_folders(const std::string& data_dir) {
 }
 
 fs::path find_data(const std::string& name, const std::string& data_dir, std::string* sought) {
+  fs::path empty_one;  // a folder left empty hides nothing that comes after it
   for (const fs::path& folder : data_folders(data_dir)) {
     std::error_code error;
-    for (const std::string& place : places(name)) {  // a folder left empty hides no archive
+    for (const std::string& place : places(name)) {
       const fs::path path = folder / place;
       const bool empty = fs::is_directory(path, error) && fs::is_empty(path, error);
       if (fs::exists(path, error) && !empty) return path;
+      if (empty && empty_one.empty()) empty_one = path;
     }
     if (sought) *sought += (sought->empty() ? "" : ", ") + (folder / name).string();
   }
-  return {};
+  return empty_one;
 }
 
 bool is_image_data(const std::string& word) {
