@@ -71,6 +71,8 @@ Tensor initial_weight(Initial initial, const Shape& shape, Rng& rng,
       return uniform_values(shape, 1 / std::sqrt(in), rng, options);
     case Initial::kaiming_normal:
       return normal_values(shape, std::sqrt(2 / in), rng, options);
+    case Initial::kaiming_uniform:
+      return uniform_values(shape, std::sqrt(6 / in), rng, options);
     case Initial::xavier_uniform:
       return uniform_values(shape, std::sqrt(6 / (in + out)), rng, options);
     case Initial::xavier_normal:

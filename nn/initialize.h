@@ -30,10 +30,11 @@ int64_t fan_out(const Shape& weight);
 enum class Initial {
   standard,        // U(+-1 / sqrt(fan_in)) for weight and bias: what PyTorch's layers do by default
   kaiming_normal,  // Normal(0, 2 / fan_in), bias 0 (He et al. 2015)
-  xavier_uniform,  // U(+-sqrt(6 / (fan_in + fan_out))), bias 0 (Glorot and Bengio 2010)
-  xavier_normal,   // Normal(0, 2 / (fan_in + fan_out)), bias 0
-  orthogonal,      // rows (or columns, where there are fewer) of length 1 at right angles, the
-                   // weight seen as a matrix (out, fan_in); bias 0 (Saxe et al. 2014)
+  kaiming_uniform,  // U(+-sqrt(6 / fan_in)), bias 0: the same variance
+  xavier_uniform,   // U(+-sqrt(6 / (fan_in + fan_out))), bias 0 (Glorot and Bengio 2010)
+  xavier_normal,    // Normal(0, 2 / (fan_in + fan_out)), bias 0
+  orthogonal,       // rows (or columns, where there are fewer) of length 1 at right angles, the
+                    // weight seen as a matrix (out, fan_in); bias 0 (Saxe et al. 2014)
   zero,
 };
 Tensor initial_weight(Initial initial, const Shape& shape, Rng& rng,

@@ -2,7 +2,6 @@
 
 #include "core/ops/movement.h"
 #include "core/ops/pointwise.h"
-#include "core/ops/window.h"
 
 namespace slope::nn {
 
@@ -26,6 +25,23 @@ Tensor Flatten::forward(const Tensor& x, Pass&) const {
     return permute(x, {0, 3, 1, 2}).reshape({x.dim(0), x.dim(1) * x.dim(2) * x.dim(3)});
   });
 }
+
+static std::string pool_text(const char* what, const PoolOptions& o) {
+  const auto pair = [](const Pair& p) { return concat(p[0], "x", p[1]); };
+  const bool padded = o.padding[0] > 0 || o.padding[1] > 0;
+  return concat(what, " ", pair(o.window), ", stride ", pair(o.stride),
+                padded ? ", padding " + pair(o.padding) : "");
+}
+
+Tensor MaxPool2d::forward(const Tensor& x, Pass&) const {
+  return traced([&] { return max_pool2d(x, options_); });
+}
+std::string MaxPool2d::describe() const { return pool_text("MaxPool2d", options_); }
+
+Tensor AveragePool2d::forward(const Tensor& x, Pass&) const {
+  return traced([&] { return average_pool2d(x, options_); });
+}
+std::string AveragePool2d::describe() const { return pool_text("AveragePool2d", options_); }
 
 Tensor GlobalAveragePool::forward(const Tensor& x, Pass&) const {
   return traced([&] { return global_average_pool(x); });

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/ops/activation.h"
+#include "core/ops/window.h"
 #include "nn/module.h"
 
 namespace slope::nn {
@@ -40,6 +41,27 @@ class Flatten final : public Layer {
  public:
   Tensor forward(const Tensor& x, Pass&) const override;
   std::string describe() const override { return "Flatten"; }
+};
+
+// x: (N, H, W, C) -> (N, H', W', C): the largest value, or the mean, of each window (window.h).
+class MaxPool2d final : public Layer {
+ public:
+  explicit MaxPool2d(const PoolOptions& options = {}) : options_(options) {}
+  Tensor forward(const Tensor& x, Pass&) const override;
+  std::string describe() const override;
+
+ private:
+  PoolOptions options_;
+};
+
+class AveragePool2d final : public Layer {
+ public:
+  explicit AveragePool2d(const PoolOptions& options = {}) : options_(options) {}
+  Tensor forward(const Tensor& x, Pass&) const override;
+  std::string describe() const override;
+
+ private:
+  PoolOptions options_;
 };
 
 // x: (N, H, W, C) -> (N, C).

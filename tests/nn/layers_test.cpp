@@ -42,6 +42,9 @@ TEST_CASE("initial values: bounds, spread, and the same for the same seed") {
     return mean(square(initial_weight(initial, shape, rng, in_double()))).item();
   };
   CHECK(spread(Initial::kaiming_normal) == doctest::Approx(2.0 / 144).epsilon(0.06));
+  CHECK(spread(Initial::kaiming_uniform) == doctest::Approx(2.0 / 144).epsilon(0.03));
+  CHECK(largest(initial_weight(Initial::kaiming_uniform, shape, rng, in_double())) <=
+        std::sqrt(6.0 / 144));
   CHECK(spread(Initial::xavier_uniform) == doctest::Approx(2.0 / 720).epsilon(0.03));
   CHECK(spread(Initial::xavier_normal) == doctest::Approx(2.0 / 720).epsilon(0.06));
   CHECK(spread(Initial::zero) == 0);
@@ -214,6 +217,20 @@ TEST_CASE("initial values: orthogonal rows, or columns where there are fewer") {
     const Tensor identity = one_hot(arange(n), n, Dtype::f64);
     CHECK(max(abs(gram - identity)).item() < 1e-13);
   }
+}
+
+TEST_CASE("pooling layers: the op with their options, and a name that says them") {
+  Pass pass;
+  const Tensor x = from_host(std::vector<double>{1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 3, 3, 1});
+  const PoolOptions overlapping{.window = {2, 2}, .stride = {1, 1}};
+  CHECK(MaxPool2d(overlapping).forward(x, pass).values() == std::vector<double>{5, 6, 8, 9});
+  CHECK(AveragePool2d(overlapping).forward(x, pass).values() == std::vector<double>{3, 4, 6, 7});
+  const PoolOptions padded{.window = {3, 3}, .stride = {3, 3}, .padding = {1, 1}};
+  CHECK(MaxPool2d(padded).describe() == "MaxPool2d 3x3, stride 3x3, padding 1x1");
+  CHECK(AveragePool2d().describe() == "AveragePool2d 2x2, stride 2x2");
+  CHECK(message_of<ShapeError>([&] {
+          MaxPool2d().forward(x.reshape({9}), pass);
+        }).find("in MaxPool2d 2x2") != std::string::npos);
 }
 
 TEST_CASE("norms by kind: what they normalise over, their weights, the time term") {
