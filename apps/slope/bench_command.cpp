@@ -2,9 +2,11 @@
 #include <chrono>
 #include <cmath>
 
+#include "apps/problems/problem_solve.h"
 #include "apps/slope/attack_word.h"
 #include "apps/slope/call_costs.h"
 #include "apps/slope/commands.h"
+#include "apps/slope/data_source.h"
 #include "apps/slope/evaluation.h"
 #include "apps/slope/output.h"
 #include "backends/cpu/peak.h"
@@ -19,10 +21,12 @@ using Json = nlohmann::ordered_json;
 
 struct BenchCommand {
   std::string what;
-  std::string model = "odenet-mnist";
+  std::string model = "odenet-mnist", data;
+  std::string problem = "lotka-volterra";
   std::string attack = "fgsm,eps=0.1";
   std::string solver = "rk4:1";
-  std::string gradient = "through";
+  std::string gradient = "through", stepping = "shared";
+  double until = 0;  // 0: the problem's own end
   int64_t batch = 128;
   int64_t samples = 20;
 };
@@ -60,7 +64,12 @@ Json measure(const Case& c, int64_t samples) {
 Json bench_model(const BenchCommand& c, const Settings& settings) {
   const Dtype dtype = settings.value_dtype();
   Rng rng(settings.seed);
-  const auto model = models::make_model(c.model, nullptr, rng, {.dtype = dtype});
+  std::optional<models::InputFacts> facts;  // of the model's own data without --data
+  if (!c.data.empty()) {
+    const nn::Dataset test = load_data(c.data, settings.data_dir, settings.seed).test;
+    facts = {test.sample, test.classes};
+  }
+  const auto model = models::make_model(c.model, facts ? &*facts : nullptr, rng, {.dtype = dtype});
   Shape shape{c.batch};
   for (int64_t n : model->facts().sample) shape.push_back(n);
   const Tensor x = uniform(make_key(settings.seed, 1, 0), shape, dtype);
@@ -72,6 +81,7 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
   SolveMeter meter;
   const ode::GradientChoice gradient = ode::parse_gradient_word(c.gradient);
   const ode::BlockSettings solve{.solver = ode::parse_solver(c.solver),
+                                 .steps = ode::parse_batch_steps(c.stepping),
                                  .gradient = gradient.gradient,
                                  .gradient_options = gradient.options,
                                  .solves = meter.sink()};
@@ -126,6 +136,47 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
       after.allocations - before.allocations + train.plan_allocations() - plan_before;
   result["bytes_peak"] = after.peak_bytes + train.plan_bytes() + target.plan_bytes();
   return result;
+}
+
+// A built-in problem from 0 to its end, the kernels of its steps captured before.
+Json bench_solve(const BenchCommand& c, const Settings& settings) {
+  const Dtype dtype = settings.dtype_given ? settings.value_dtype() : Dtype::f64;
+  const problems::Problem problem = problems::make_problem(c.problem, dtype);
+  if (!problem.events.empty())
+    throw ValueError(
+        concat("bench: ", problem.name, " has events; bench solve has problems without."));
+  const Tensor y0 = problems::batch_start(problem, c.batch, dtype);
+  const std::vector<double> times{0, c.until > 0 ? c.until : problem.end};
+  const ode::Solver solver = ode::parse_solver(c.solver);
+  const bool own_steps = ode::parse_batch_steps(c.stepping) == ode::BatchSteps::per_sample;
+  ode::StepPlans plans;
+  double evaluations = 0;
+  const auto check = [&](ode::Status status, const std::string& message) {
+    if (status != ode::Status::success)
+      throw SolveError(concat("bench: ", problem.name, " with ", c.solver, ": ", message));
+  };
+  Case one{.name = concat("solve ", problem.name, " ", c.solver, own_steps ? " per-sample" : "",
+                          " b", c.batch),
+           .step = {},
+           .nfe = [&] { return evaluations; }};
+  one.step = [&] {
+    if (own_steps) {
+      const ode::PerSampleSolution s =
+          ode::solve_per_sample(problem.field, y0, {times}, solver, {.plans = &plans});
+      for (size_t i = 0; i < s.statuses.size(); ++i) check(s.statuses[i], s.messages[i]);
+      evaluations = static_cast<double>(s.total->evaluations) / static_cast<double>(c.batch);
+    } else {
+      const ode::Solution s = ode::solve(problem.field, y0, times, solver, {.plans = &plans});
+      check(s.status, s.message);
+      evaluations = static_cast<double>(s.statistics->evaluations);
+    }
+  };
+  {
+    CostCounter counter;
+    one.step();
+    one.costs = counter.costs;
+  }
+  return measure(one, c.samples);
 }
 
 // Kernels alone, as eager calls: time per call.
@@ -183,8 +234,9 @@ int run(const BenchCommand& c, const Settings& settings) {
     }
   };
   measure_peak();
-  Json cases = c.what == "ops" ? bench_ops(c, settings, measure_peak)
-                               : Json::array({bench_model(c, settings)});
+  Json cases = c.what == "ops"     ? bench_ops(c, settings, measure_peak)
+               : c.what == "solve" ? Json::array({bench_solve(c, settings)})
+                                   : Json::array({bench_model(c, settings)});
   measure_peak();
   for (Json& r : cases) r["peak_gflops"] = peak / 1e9;
   if (settings.json) {
@@ -214,17 +266,23 @@ int run(const BenchCommand& c, const Settings& settings) {
 
 Command bench_command(CLI::App& program, Settings& settings) {
   auto v = std::make_shared<BenchCommand>();
-  CLI::App* app = add_command(program, "bench",
-                              "Times of training, evaluation and attack steps, and of kernels");
+  CLI::App* app = add_command(
+      program, "bench", "Times of training, evaluation and attack steps, of solves and of kernels");
   auto options = std::make_shared<OptionList>(*app);
   options
-      ->add("what", v->what, "train-step, eval-step, attack-step or ops",
-            one_of({"train-step", "eval-step", "attack-step", "ops"}))
+      ->add("what", v->what, "train-step, eval-step, attack-step, solve or ops",
+            one_of({"train-step", "eval-step", "attack-step", "solve", "ops"}))
       ->required();
   options->add("--model", v->model, "Model (slope info models)");
+  options->add("--data", v->data,
+               "Data set whose shape the samples have; default: the model's own");
   options->add("--attack", v->attack, "Attack of attack-step");
+  options->add("--problem", v->problem,
+               "Problem of solve, in float64 unless --dtype says otherwise (slope info problems)");
+  options->add("--until", v->until, "End time of solve; 0: the problem's own", not_negative());
   options->add("--solver", v->solver, "Solver");
   options->add("--gradient", v->gradient, "How to differentiate the solve");
+  options->add("--stepping", v->stepping, "Adaptive steps: shared, or per-sample");
   options->add("--batch", v->batch, "Samples per step", positive());
   options->add("--samples", v->samples, "Measured steps", positive());
   return {app, options, [v, &settings] { return run(*v, settings); }};
