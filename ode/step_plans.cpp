@@ -108,4 +108,11 @@ int64_t StepPlans::allocations() const {
   return sum;
 }
 
+size_t StepPlans::bytes() const {
+  size_t sum = 0;
+  for (const Entry& e : entries_) sum += e.plan->pool_bytes();
+  for (const auto& [name, plans] : companions_) sum += plans.bytes();
+  return sum;
+}
+
 }  // namespace slope::ode

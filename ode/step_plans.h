@@ -40,6 +40,7 @@ class StepPlans {
   size_t size() const { return entries_.size(); }
   int64_t captures() const { return captures_; }
   int64_t allocations() const;  // backend allocations of all plans: does not grow with replays
+  size_t bytes() const;         // that all plans hold
 
  private:
   struct Entry {

@@ -176,7 +176,9 @@ Json bench_solve(const BenchCommand& c, const Settings& settings) {
     one.step();
     one.costs = counter.costs;
   }
-  return measure(one, c.samples);
+  Json result = measure(one, c.samples);
+  result["bytes_peak"] = memory_statistics(default_device()).peak_bytes + plans.bytes();
+  return result;
 }
 
 // Kernels alone, as eager calls: time per call.

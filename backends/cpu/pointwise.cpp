@@ -90,6 +90,10 @@ void gather(const T* from, const Shape& shape, const Strides& strides, int64_t b
     rest /= shape[axis];
     place += index[static_cast<size_t>(axis)] * strides[axis];
   }
+  if (last == 0) {  // one axis, a column of a matrix say
+    for (int64_t i = 0; i < n; ++i) to[i] = from[place + i * strides[0]];
+    return;
+  }
   while (n > 0) {
     const int64_t run = std::min(n, shape[last] - index[static_cast<size_t>(last)]);
     const int64_t stride = strides[last];
@@ -120,7 +124,15 @@ std::unique_ptr<Prepared> prepare_typed(const Call& call, PointwiseLoop loop) {
   const int64_t size = layout.shape.size();
   bool direct = true;
   for (int i = 0; i < layout.arity; ++i) direct = direct && layout.side_by_side(i);
+  const double bytes = static_cast<double>(size) * sizeof(T) * (layout.arity + 1);
 
+  if (direct && nanoseconds_for_bytes(bytes) < kWorthThreads) {  // nothing to divide, or to gather
+    return prepared([loop, size, numbers, arity = layout.arity](const Argument* arguments, void*) {
+      const void* in[kMaxArity] = {};
+      for (int i = 0; i < arity; ++i) in[i] = arguments[i].data;
+      loop(size, in, arguments[arity].data, numbers.p, numbers.q);
+    });
+  }
   return prepared([=](const Argument* arguments, void*) {
     T* out = data<T>(arguments[layout.arity]);
     const auto task = [&](int64_t number) {
@@ -143,7 +155,6 @@ std::unique_ptr<Prepared> prepare_typed(const Call& call, PointwiseLoop loop) {
         at += n;
       }
     };
-    const double bytes = static_cast<double>(size) * sizeof(T) * (layout.arity + 1);
     parallel_for((size + kTaskValues - 1) / kTaskValues, nanoseconds_for_bytes(bytes), task);
   });
 }

@@ -48,6 +48,9 @@ StridedWalk::StridedWalk(const Shape& shape, const Strides& from, const Strides&
     row_piece_ = std::clamp<int64_t>(row_.length, 1, kPieceValues);
     column_piece_ = std::max<int64_t>(kPieceValues / row_piece_, 1);
   }
+  const int64_t values = column_.length * row_.length;
+  whole_ = outer_.size() == 1 && values > 0 && column_.length <= column_piece_ &&
+           row_.length <= row_piece_ && values <= kSmallValues;
 }
 
 }  // namespace slope::cpu

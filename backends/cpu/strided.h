@@ -34,6 +34,7 @@ class StridedWalk {
   // columns and rows count the values along these axes. `bytes` are those moved for each value.
   template <typename Body>
   void run(double bytes, Body&& body) const {
+    if (whole_) return body(int64_t{0}, int64_t{0}, column_.length, row_.length);
     const int64_t row_pieces = pieces(row_.length, row_piece_);
     const int64_t column_pieces = pieces(column_.length, column_piece_);
     const int64_t items = outer_.size() * column_pieces * row_pieces;
@@ -63,7 +64,8 @@ class StridedWalk {
   }
 
  private:
-  static constexpr int64_t kPieceValues = 16384;   // of a piece and of a task
+  static constexpr int64_t kPieceValues = 16384;  // of a piece and of a task
+  static constexpr int64_t kSmallValues = 2048;
   static constexpr int64_t kTransposedPiece = 64;  // side of a piece: both sides of it fit L1
 
   static int64_t pieces(int64_t length, int64_t piece) { return (length + piece - 1) / piece; }
@@ -72,6 +74,7 @@ class StridedWalk {
   Strides outer_from_, outer_to_;
   PlaneAxis column_, row_;
   int64_t column_piece_ = 1, row_piece_ = 1;
+  bool whole_ = false;  // one piece, and too small for threads
 };
 
 }  // namespace slope::cpu

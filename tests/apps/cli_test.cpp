@@ -209,6 +209,35 @@ TEST_CASE("bench: the keys of a case") {
   CHECK(cases[0]["samples"] == 3);
 }
 
+TEST_CASE(
+    "bench: solves of a problem, with shared steps and with own ones; samples of other data") {
+  Folder here;
+  const auto the_case = [&](const Arguments& more) {
+    Arguments a{"bench",     "solve",    "--problem",   "lotka-volterra", "--until",
+                "2",         "--solver", "dopri5@1e-6", "--batch",        "9",
+                "--samples", "2",        "--json"};
+    a.insert(a.end(), more.begin(), more.end());
+    return run(here, a).json()["cases"].at(0);
+  };
+  const Json shared = the_case({}), own = the_case({"--stepping", "per-sample"});
+  check_keys(shared, {"name", "min_ms", "median_ms", "samples", "nfe", "gflop", "peak_gflops",
+                      "bytes_peak"});
+  const Json solved = run(here, {"solve", "lotka-volterra", "--until", "2", "--solver",
+                                 "dopri5@1e-6", "--batch", "9", "--json"})
+                          .json()["results"][0];
+  CHECK(shared["nfe"] == solved["nfe"]);
+  CHECK(own["nfe"].get<double>() < shared["nfe"].get<double>() + 1);
+  CHECK(own["name"] == "solve lotka-volterra dopri5@1e-6 per-sample b9");
+  check_error(here, {"bench", "solve", "--problem", "bouncing-ball"}, 1, "has events");
+  const Json wide = run(here, {"bench", "eval-step", "--model", "spheres-mlp", "--data",
+                               "spheres,dim=50,train=4,test=4", "--samples", "1", "--json"})
+                        .json()["cases"][0];
+  const Json flat =
+      run(here, {"bench", "eval-step", "--model", "spheres-mlp", "--samples", "1", "--json"})
+          .json()["cases"][0];
+  CHECK(wide["gflop"].get<double>() > 5 * flat["gflop"].get<double>());
+}
+
 TEST_CASE("bench: a model with dropout gets its random keys") {
   Folder here;
   const Json cases = run(here, {"bench", "train-step", "--model", "odenet-cifar", "--batch", "1",
