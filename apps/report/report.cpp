@@ -96,7 +96,7 @@ bool solves(const Json& metrics) {
          });
 }
 
-Json figures(const Json& metrics) {
+Json figures(const Json& metrics, double epoch_steps) {
   Json list = Json::array();
   if (metrics.empty()) return list;
   const Json& last = metrics.back();
@@ -117,8 +117,7 @@ Json figures(const Json& metrics) {
   }
   const double seconds = last["seconds"].get<double>();
   list.push_back({fixed(seconds, seconds < 10 ? 1 : 0) + " s", "training"});
-  // Every epoch takes as many steps as the first; --iterations may cut the last one off.
-  const double epochs = last["step"].get<double>() / metrics.front()["step"].get<double>();
+  const double epochs = last["step"].get<double>() / epoch_steps;  // --iterations may cut one off
   list.push_back(
       {fixed(epochs, epochs == std::floor(epochs) ? 0 : 1), epochs == 1 ? "epoch" : "epochs"});
   return list;
@@ -159,12 +158,16 @@ void write(const fs::path& run) {
       {"epoch", "step", "seconds", "test_loss", "test_accuracy", "nfe_forward", "nfe_backward"});
   const Json results = read_json(run / "results.json");
   const std::string model = config_value(config, "model");
+  const Json outcome = read_json(run / "outcome.json");
+  const double first = metrics.empty() ? 1 : metrics.front()["step"].get<double>();
+  const double epoch_steps = outcome.is_object() ? outcome.value("epoch_steps", first) : first;
   Json data{{"summary", summary(config, metrics)},
-            {"notice", notice(read_json(run / "outcome.json"))},
+            {"notice", notice(outcome)},
+            {"epoch_steps", epoch_steps},
             {"config", config},
             {"data", config_value(config, "data")},
             {"dtype", config_value(config, "dtype")},
-            {"figures", figures(metrics)},
+            {"figures", figures(metrics, epoch_steps)},
             {"metrics", metrics},
             {"adapt", read_csv(run / "adapt.csv", {"step", "size"})},
             {"results", results.is_object() ? results : Json::object()}};

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "core/ops/movement.h"
+#include "nn/data/sha256.h"
 
 namespace slope::program {
 
@@ -234,12 +235,14 @@ bool has_last_weights(const Run& run) { return run.weights.filename() == kLastWe
 
 bool can_go_on(const Run& run) { return run.checkpoint.metadata.contains("step"); }
 
-void start_from(const std::string& place, const Settings& settings,
-                const models::Classifier& model) {
+std::string start_from(const std::string& place, const Settings& settings,
+                       const models::Classifier& model) {
   Settings same = settings;
   same.dtype_given = true;
   const Run run = open_run(place, same);
   nn::restore(run.checkpoint, model_tensors(model), run.weights.string(), {"optimizer."});
+  return concat("starts from ", run.weights.string(), ", step ", run.step, ", SHA-256 ",
+                nn::file_sha256(run.weights));
 }
 
 nn::Dataset test_set(const Run& run, const std::string& word, int64_t limit,

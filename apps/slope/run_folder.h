@@ -56,9 +56,10 @@ Run open_run(const std::string& place, const Settings& settings);
 bool has_last_weights(const Run& run);
 // Whether `slope train` wrote it, with all that it takes to go on; imported weights are not.
 bool can_go_on(const Run& run);
-// Weights of another run (see open_run) for a model that has the same tensors.
-void start_from(const std::string& place, const Settings& settings,
-                const models::Classifier& model);
+// Weights of another run (see open_run) for a model that has the same tensors. -> what they are, in
+// words, with the file's SHA-256.
+std::string start_from(const std::string& place, const Settings& settings,
+                       const models::Classifier& model);
 
 // Fills in what was left open: data, optimizer and learning rate become the model's own.
 void complete(TrainingOptions& options);

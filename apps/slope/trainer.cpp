@@ -28,7 +28,7 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
       model_(new_model(options, settings, data_.train)),
       solve_(options, settings, *model_),
       record_(settings.quiet) {
-  if (!resume && !options.init.empty()) start_from(options.init, settings, *model_);
+  if (!resume && !options.init.empty()) started_ = start_from(options.init, settings, *model_);
   if (options.limit > 0) {
     data_.train = data_.train.first(options.limit);
     const std::set<int32_t> seen(data_.train.labels.begin(), data_.train.labels.end());
@@ -124,6 +124,11 @@ void Trainer::restore(const Run& run) {
   if (at_.step > total_steps())
     throw ValueError(concat("--epochs ", options_.epochs, ": the run has ", at_.step,
                             " steps behind it already, ", total_steps(), " would be all."));
+  if (at_.batch == 0 && at_.step % loader_->batches() > 0 && at_.step < total_steps())
+    throw ValueError(concat("--epochs ", options_.epochs,
+                            ": the run ended in the middle of its epoch ", at_.epoch,
+                            ", by --iterations, and cannot be made longer. Start another "
+                            "from its weights with --init."));
   // A schedule that counts parts of the whole is another one when the whole grows.
   const int64_t last = std::max<int64_t>(at_.step - 1, 0);
   if (schedule_->at(last, steps_in(run.options)).rate != schedule_->at(last, total_steps()).rate)
@@ -297,8 +302,10 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
                       data_word(options_), ", ", data_.train.size(), " training and ",
                       data_.test.size(), " test samples, ", total_steps(), " steps, solver ",
                       options_.solver, solve_.standalone() ? "" : ", " + options_.regime));
+  if (!started_.empty()) record_.line(started_);
   for (const std::string& notice : notices_) record_.warning(notice);
-  while (at_.step < total_steps()) {
+  // The last checkpoint may stand behind the last step and before the end of its epoch.
+  while (at_.step < total_steps() || at_.batch > 0) {
     if (!train_epoch(stop)) {
       save("model.safetensors");
       return false;

@@ -29,6 +29,7 @@ class Trainer {
   const ode::Solver& solver() const { return solve_.solver(); }
   const DataSets& data() const { return data_; }
   int64_t step() const { return at_.step; }  // optimiser steps done
+  int64_t epoch_steps() const { return loader_->batches(); }
   // Of the test set after the last step, (size, classes) row after row; empty where no epoch ended.
   const std::vector<double>& test_logits() const { return test_logits_; }
 
@@ -79,6 +80,7 @@ class Trainer {
   Position at_;
   std::vector<double> test_logits_;
   bool overfitted_ = false;           // after the last epoch
+  std::string started_;               // with --init: from which weights
   std::vector<std::string> notices_;  // what is to be told before the first step
   double loading_ = 0;          // seconds spent waiting for batches since this program started
   double resumed_seconds_ = 0;  // of training before that

@@ -20,18 +20,19 @@ volatile std::sig_atomic_t stopped_by = 0;
 void on_signal(int number) { stopped_by = number; }
 
 // How the run stands, for its report: "running", "finished", "stopped" or "failed"; why, where it
-// failed.
-void write_outcome(const std::filesystem::path& folder, const char* state,
+// failed; and how many steps an epoch has, which --iterations may cut off.
+void write_outcome(const std::filesystem::path& folder, const Trainer& trainer, const char* state,
                    const std::string& why = "") {
-  const nlohmann::ordered_json outcome{{"state", state}, {"why", why}};
+  const nlohmann::ordered_json outcome{
+      {"state", state}, {"why", why}, {"epoch_steps", trainer.epoch_steps()}};
   write_atomically(folder / "outcome.json", json_text(outcome) + "\n");
 }
 
 // The report of a run that ended before its time.
-void report_early_end(const std::filesystem::path& folder, int64_t step, const char* state,
-                      const std::string& why = "") {
-  drop_stale_results(folder, step);
-  write_outcome(folder, state, why);
+void report_early_end(const std::filesystem::path& folder, const Trainer& trainer,
+                      const char* state, const std::string& why = "") {
+  drop_stale_results(folder, trainer.step());
+  write_outcome(folder, trainer, state, why);
   report::write(folder);
 }
 
@@ -40,6 +41,16 @@ void report_early_end(const std::filesystem::path& folder, int64_t step, const c
 Trained train_run(TrainingOptions options, const Settings& settings, const std::string& out,
                   const Run* old) {
   complete(options);
+  if (!old && !options.init.empty()) {
+    // In full: config.toml repeats the run from any folder.
+    const std::filesystem::path init = std::filesystem::absolute(options.init).lexically_normal();
+    std::error_code none;
+    if (!out.empty() &&
+        std::filesystem::equivalent(is_regular_file(init) ? init.parent_path() : init, out, none))
+      throw ValueError(concat("train: --init ", options.init, " is in the run folder that --out ",
+                              out, " would overwrite. Choose another --out."));
+    options.init = init.string();
+  }
   // Everything that can be wrong shows before a folder is touched.
   Trainer trainer(options, settings, load_data(options.data, settings.data_dir, settings.seed),
                   old);
@@ -58,15 +69,15 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
   action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  write_outcome(folder, "running");
+  write_outcome(folder, trainer, "running");
   try {
     if (!trainer.run(folder, stopped_by)) {
-      report_early_end(folder, trainer.step(), "stopped");
+      report_early_end(folder, trainer, "stopped");
       return {folder, stopped_by, {}};
     }
   } catch (const std::exception& error) {
     try {
-      report_early_end(folder, trainer.step(), "failed", error.what());
+      report_early_end(folder, trainer, "failed", error.what());
     } catch (const std::exception&) {  // a full disk: the first error is the one to be told
     }
     throw;
@@ -78,7 +89,7 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
                settings.value_dtype(), trainer.step());
   if (!trainer.test_logits().empty())
     write_mistakes(folder, trainer.test_logits(), trainer.data().test, trainer.step());
-  write_outcome(folder, "finished");
+  write_outcome(folder, trainer, "finished");
   report::write(folder);
   nlohmann::ordered_json result = trainer.result();
   result["report"] = (folder / "report.html").string();

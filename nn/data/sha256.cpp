@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <fstream>
+#include <vector>
+
+#include "core/error.h"
 
 namespace slope::nn {
 namespace {
@@ -68,6 +72,16 @@ std::string Sha256::finish() {
     for (int shift = 28; shift >= 0; shift -= 4) text += "0123456789abcdef"[word >> shift & 15];
   }
   return text;
+}
+
+std::string file_sha256(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  Sha256 sum;
+  std::vector<char> buffer(size_t{1} << 20);
+  while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0)
+    sum.add({reinterpret_cast<const uint8_t*>(buffer.data()), static_cast<size_t>(in.gcount())});
+  if (!in.eof()) throw DataError(concat(file.string(), ": cannot be read."));
+  return sum.finish();
 }
 
 }  // namespace slope::nn

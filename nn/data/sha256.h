@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 
@@ -23,5 +24,8 @@ class Sha256 {
   size_t filled_ = 0;    // bytes in block_
   uint64_t length_ = 0;  // bytes in all
 };
+
+// Of a whole file. DataError where it cannot be read.
+std::string file_sha256(const std::filesystem::path& file);
 
 }  // namespace slope::nn

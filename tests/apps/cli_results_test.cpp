@@ -233,11 +233,16 @@ TEST_CASE("train --init: starts from the weights of a run, or of a file in one")
   CHECK(started("a", {}) == trained);
   CHECK(started("a/best.safetensors", {"--dtype", "float64", "--ema", "0.5"}) ==
         doctest::Approx(trained).epsilon(0.002));
-  CHECK(read(here / "b/config.toml").find("init = 'a/best.safetensors'\n") != std::string::npos);
+  const std::string place = fs::canonical(here / "a/best.safetensors").string();
+  CHECK(read(here / "b/config.toml").find("init = '" + place + "'\n") != std::string::npos);
+  CHECK(read(here / "b/log.txt").find("starts from " + place + ", step 16, SHA-256 ") !=
+        std::string::npos);
+  check_error(here, {"train", "spheres-mlp", "--init", "a", "--out", "a", "--force"}, 1,
+              "Choose another --out");
 
   // The weights of a run that goes on are its own: where it began may be gone.
   fs::remove_all(here / "a");
-  run(here, {"train", "--resume", "b", "--epochs", "1", "--json"}).json();
+  run(here, {"train", "--resume", "b", "--json"}).json();
   check_error(here, {"train", "spheres-mlp", "--init", "a"}, 1, "there is no such run folder");
   const Result narrower = run(here, {"train", "spheres-mlp,width=16", "--init", "b"});
   CHECK(narrower.status == 1);
@@ -253,4 +258,8 @@ TEST_CASE("train: an epoch that --iterations cuts off is a part of one") {
   CHECK(result["epochs"] == 2.5);
   const std::string page = read(here / "a/report.html");
   CHECK(page.find(R"(["2.5","epochs"])") != std::string::npos);
+  check_error(here, {"train", "--resume", "a", "--epochs", "4"}, 1, "in the middle of its epoch 3");
+  run(here,
+      {"train", "spheres-mlp", "--batch", "100", "--iterations", "5", "--out", "b", "--json"});
+  CHECK(read(here / "b/report.html").find(R"(["0.2","epochs"])") != std::string::npos);
 }

@@ -290,3 +290,34 @@ TEST_CASE("train: --exact belongs to the run") {
   run(here, {"train", "--config", "a/config.toml", "--out", "b"});
   CHECK(read(here / "b/config.toml").find("exact = true") != std::string::npos);
 }
+
+// As a kill during the last test leaves it, where checkpoints are written by steps.
+TEST_CASE(
+    "resume: a checkpoint behind the last step and before the end of its epoch gets that end") {
+  Folder here;
+  run(here, {"train", "spheres-mlp", "--epochs", "2", "--out", "whole", "--json"}).json();
+  const fs::path file = here / "stopped/model.safetensors";
+  run(here, {"train", "spheres-mlp", "--epochs", "1", "--out", "stopped", "--json"}).json();
+  fs::remove(here / "stopped/best.safetensors");
+  run(here, {"train", "--resume", "stopped", "--epochs", "2", "--json"}).json();
+  slope::nn::Checkpoint c = slope::nn::load_checkpoint(file);
+  const double loss = std::stod(c.metadata.at("train-loss"));
+  const std::pair<const char*, std::string> before_the_end[] = {
+      {"epoch", "1"},         {"batch", "16"},
+      {"seen", "2000"},       {"correct", "1000"},
+      {"test-accuracy", "0"}, {"passes", "16"},
+      {"forward-sum", "64"},  {"backward-sum", "64"},
+      {"best-accuracy", "0"}, {"loss-sum", std::to_string(2000 * loss)}};
+  for (const auto& [name, value] : before_the_end) c.metadata.at(name) = value;
+  slope::nn::save_checkpoint(file, c.tensors, c.metadata);
+  fs::remove(here / "stopped/best.safetensors");
+
+  const Json ended = run(here, kResume).json();
+  CHECK(ended["epochs"] == 2);
+  CHECK(ended["test_accuracy"].get<double>() > 0);
+  CHECK(ended["best_accuracy"] == ended["test_accuracy"]);
+  CHECK(fs::exists(here / "stopped/best.safetensors"));
+  const std::string curve = read(here / "stopped/metrics.csv");
+  CHECK(std::count(curve.begin(), curve.end(), '\n') == 3);
+  CHECK(slope::nn::load_checkpoint(file).metadata.at("batch") == "0");
+}

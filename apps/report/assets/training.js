@@ -6,8 +6,8 @@
   const shown = (v) => v === null ? "not finite" : short(v);
   // metrics.csv counts seconds and steps from the start of the run. --iterations may cut the last
   // epoch off: its seconds are those that a whole one would have taken.
-  const since = (i, name) => m[i][name] - (i ? m[i - 1][name] : 0), whole = m[0].step;
-  const seconds = m.map((_, i) => since(i, "seconds") * whole / since(i, "step"));
+  const since = (i, name) => m[i][name] - (i ? m[i - 1][name] : 0);
+  const seconds = m.map((_, i) => since(i, "seconds") * report.data.epoch_steps / since(i, "step"));
   const solves = m.some((row) => row.nfe_forward > 0);
 
   if (m.length === 1) {  // one point makes no curve
