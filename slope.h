@@ -9,6 +9,7 @@
 #include "core/backend.h"
 #include "core/dispatch.h"
 #include "core/error.h"
+#include "core/exact.h"
 #include "core/ops.h"
 #include "core/plan.h"
 #include "core/random.h"

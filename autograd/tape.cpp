@@ -2,6 +2,7 @@
 
 #include <unordered_map>
 
+#include "core/exact.h"
 #include "core/ops.h"
 #include "core/storage.h"
 
@@ -15,6 +16,7 @@ struct Tape::Entry {
   Tensors inputs = {};
   Tensors outputs = {};
   std::vector<uint64_t> versions = {};  // of inputs, then outputs, at the time of recording
+  bool exact = exact_kernels();         // then its gradient is computed by such kernels too
 };
 
 namespace {
@@ -194,6 +196,7 @@ Tensors Tape::gradient(const Tensors& ys, const Tensors& xs, const Tensors& gs) 
     check_versions(*entry.op, entry.outputs, entry.versions.data() + entry.inputs.size());
 
     const Call call{*entry.op, entry.inputs, entry.attributes};
+    const ExactScope exact(entry.exact);
     Tensors d;
     if (entry.op->vjp) {
       d = entry.op->vjp({call, entry.outputs, gs_out, wanted, tape_listens()});

@@ -1,9 +1,9 @@
-// Convolution: both routes side by side, all passes, on the shapes of the published models.
+// Convolution: all routes side by side, all passes, on the shapes of the published models.
 //
-//   conv_bench [--threads N] [--seconds S] [--batch N]
+//   conv_bench [--threads N] [--seconds S] [--batch N] [--only TEXT]
 //
 // Times are minima in microseconds, with the weights' layout kept (`us`), as in an ODE solve.
-// `chosen` is the route that slope takes.
+// `chosen` is the route that slope takes. --only: float32 and rows with this in their name.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -23,6 +23,7 @@ namespace {
 using namespace slope::cpu;
 
 double seconds_per_case = 0.1;
+const char* only = "";
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -109,6 +110,11 @@ void table(int64_t batch) {
       {"stem first", shape(28, 28, 1, 64, 3, 3)},
       {"shortcut 1x1 stride 2", shape(26, 26, 64, 64, 1, 1, 2)},
       {"cifar first", shape(32, 32, 3, 64, 3, 3, 1, 1)},
+      {"16 channels, 6x6", shape(6, 6, 16, 16, 3, 3, 1, 1)},
+      {"32 channels, 6x6", shape(6, 6, 32, 32, 3, 3, 1, 1)},
+      {"64 channels, 8x8", shape(8, 8, 64, 64, 3, 3, 1, 1)},
+      {"64 channels, 13x13", shape(13, 13, 64, 64, 3, 3, 1, 1)},
+      {"64 channels, 14x14", shape(14, 14, 64, 64, 3, 3, 1, 1)},
       {"cifar 64, 32x32", shape(32, 32, 64, 64, 3, 3, 1, 1)},
       {"cifar 128, 16x16", shape(16, 16, 128, 128, 3, 3, 1, 1)},
       {"cifar 512, 4x4", shape(4, 4, 512, 512, 3, 3, 1, 1)},
@@ -130,26 +136,31 @@ void table(int64_t batch) {
                 {"weights", ConvPass::weight_gradient}};
   std::printf("\n%s, %s, %d threads, batch %lld\n", sizeof(T) == 4 ? "float32" : "float64",
               name(isa()), threads(), static_cast<long long>(batch));
-  std::printf("%-24s %-8s %10s %9s %10s %9s  %s\n", "", "", "own us", "GFLOP/s", "oneDNN us",
-              "GFLOP/s", "chosen");
+  std::printf("%-24s %-8s %10s %9s %10s %9s %11s %9s  %s\n", "", "", "own us", "GFLOP/s",
+              "oneDNN us", "GFLOP/s", "Winograd us", "GFLOP/s", "chosen");
   for (Row row : rows) {
+    if (!std::strstr(row.what, only)) continue;
     row.shape.batch = batch;
     const ConvShape& s = row.shape;
     const double operations =
         2e-9 * static_cast<double>(s.batch * s.output_height() * s.output_width()) *
         static_cast<double>(s.filters * s.group_channels() * s.kernel_height * s.kernel_width);
     for (const auto& pass : passes) {
-      const double own = seconds<T>(s, pass.pass, ConvRoute::own);
-      std::printf("%-24s %-8s %10.1f %9.1f", row.what, pass.name, own * 1e6, operations / own);
-      try {
-        const double onednn = seconds<T>(s, pass.pass, ConvRoute::onednn);
-        std::printf(" %10.1f %9.1f", onednn * 1e6, operations / onednn);
-      } catch (const std::exception&) {
-        std::printf(" %10s %9s", "-", "-");
+      std::printf("%-24s %-8s", row.what, pass.name);
+      for (const ConvRoute route : {ConvRoute::own, ConvRoute::onednn, ConvRoute::winograd}) {
+        const int width = route == ConvRoute::winograd ? 11 : 10;
+        try {
+          const double found = seconds<T>(s, pass.pass, route);
+          std::printf(" %*.1f %9.1f", width, found * 1e6, operations / found);
+        } catch (const std::exception&) {
+          std::printf(" %*s %9s", width, "-", "-");
+        }
+        std::fflush(stdout);
       }
       const ConvRoute chosen = Convolution<T>(s, pass.pass).route();
-      std::printf("  %s\n", chosen == ConvRoute::own ? "own" : "oneDNN");
-      std::fflush(stdout);
+      std::printf("  %s\n", chosen == ConvRoute::own      ? "own"
+                            : chosen == ConvRoute::onednn ? "oneDNN"
+                                                          : "Winograd");
     }
   }
 }
@@ -162,8 +173,9 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--threads") == 0) set_threads(std::atoi(argv[i + 1]));
     if (std::strcmp(argv[i], "--seconds") == 0) seconds_per_case = std::atof(argv[i + 1]);
     if (std::strcmp(argv[i], "--batch") == 0) batch = std::atol(argv[i + 1]);
+    if (std::strcmp(argv[i], "--only") == 0) only = argv[i + 1];
   }
   table<float>(batch);
-  table<double>(batch);
+  if (!*only) table<double>(batch);
   return 0;
 }

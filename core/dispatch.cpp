@@ -4,6 +4,7 @@
 #include <list>
 #include <unordered_map>
 
+#include "core/exact.h"
 #include "core/ops.h"
 #include "core/storage.h"
 
@@ -23,6 +24,7 @@ std::string prepared_key(const Call& call, Device device) {
   };
   const void* identity[] = {&call.op, &device.backend()};
   add(identity, sizeof(identity));
+  key.push_back(exact_kernels() ? 'e' : 'f');
   const std::span<const std::byte> attributes = call.attributes.bytes();
   add(attributes.data(), attributes.size());
   for (const Tensor& x : call.inputs) {

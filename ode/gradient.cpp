@@ -2,10 +2,12 @@
 
 #include <cmath>
 
+#include "core/exact.h"
 #include "ode/gradient_adjoint.h"
 #include "ode/gradient_checkpointed.h"
 #include "ode/gradient_times.h"
 #include "ode/number_text.h"
+#include "ode/tolerance.h"
 
 namespace slope::ode {
 namespace {
@@ -14,6 +16,7 @@ Solution differentiable(const Field& field, const Tensor& y0, const std::vector<
                         const Tensor& watched_times, const Solver& solver, Gradient gradient,
                         StepPlans* plans, const GradientOptions& options) {
   check_options(gradient, options);
+  const ExactScope exact(needs_exact_kernels(solver));  // the way back too
   switch (gradient) {
     case Gradient::checkpointed:
       return solve_checkpointed(field, y0, times, watched_times, solver, plans, States::kept,

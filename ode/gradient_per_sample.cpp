@@ -4,11 +4,13 @@
 #include <numeric>
 
 #include "autograd/functions.h"
+#include "core/exact.h"
 #include "core/ops/movement.h"
 #include "core/ops/pointwise.h"
 #include "ode/gradient_adjoint_per_sample.h"
 #include "ode/gradient_step.h"
 #include "ode/per_sample_rows.h"
+#include "ode/tolerance.h"
 
 namespace slope::ode {
 namespace {
@@ -226,6 +228,7 @@ PerSampleSolution solve_per_sample_differentiable(const Field& field, const Tens
                                                   StepPlans* plans,
                                                   const GradientOptions& options) {
   check_options(gradient, options);
+  const ExactScope exact(needs_exact_kernels(solver));  // the way back too
   if (options.most_states > 0) {
     throw ValueError(
         "solve: with steps per sample one state is kept for each attempt, and no limit on the "

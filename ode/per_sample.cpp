@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/dispatch.h"
+#include "core/exact.h"
 #include "core/ops/movement.h"
 #include "core/ops/pointwise.h"
 #include "core/ops/reduce.h"
@@ -399,6 +400,7 @@ PerSampleSolution solve_per_sample(const Field& field, const Tensor& y0,
                                    const std::vector<std::vector<double>>& times,
                                    const Solver& solver, const PerSampleOptions& options) {
   check(field, y0, times, solver);
+  const ExactScope exact(needs_exact_kernels(solver));
   PerSampleSolution result;
   const auto n = static_cast<size_t>(y0.dim(0));
   result.statuses.assign(n, Status::success);

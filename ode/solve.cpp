@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/exact.h"
 #include "core/plan.h"
 #include "ode/finite.h"
 #include "ode/initial_step.h"
@@ -225,6 +226,7 @@ void check_arguments(const Field& field, const Tensor& y0, const std::vector<dou
 Solution solve(const Field& field, const Tensor& y0, const std::vector<double>& times,
                const Solver& solver, const SolveOptions& options) {
   check_arguments(field, y0, times, solver, options);
+  const ExactScope exact(needs_exact_kernels(solver));
   Solution result;
   std::optional<ErrorNormOptions> tolerance;
   const auto* how = std::get_if<Adaptive>(&solver.stepping);

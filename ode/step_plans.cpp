@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/exact.h"
 #include "core/ops/movement.h"
 #include "core/storage.h"
 
@@ -35,8 +36,10 @@ Tensors defined_ones(const Tensors& xs) {
 
 }  // namespace
 
-const Tensors& StepPlans::run(const std::string& key, const StepFunction& f, const Tensors& inputs,
+const Tensors& StepPlans::run(const std::string& name, const StepFunction& f, const Tensors& inputs,
                               const Tensors& context) {
+  // A plan keeps the kernels it was captured with.
+  const std::string key = exact_kernels() ? name + ", exact" : name;
   const Tensors own_context = bound(context);
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) {
     return e.key == key && alike(e.inputs, inputs) && alike(e.context, context);

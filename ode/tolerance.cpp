@@ -26,4 +26,9 @@ std::vector<std::string> tolerance_warnings(const Adaptive& how, const Tensor& y
                  is_double ? "." : ", or float64.")};
 }
 
+bool needs_exact_kernels(const Solver& solver) {
+  const auto* how = std::get_if<Adaptive>(&solver.stepping);
+  return how && how->rtol < 1e-5;
+}
+
 }  // namespace slope::ode

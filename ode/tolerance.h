@@ -1,4 +1,4 @@
-// Tolerances that rounding does not allow.
+// Tolerances that rounding does not allow, or only exact kernels.
 #pragma once
 
 #include <string>
@@ -14,5 +14,9 @@ namespace slope::ode {
 // not an error, but the step sizes then follow rounding and not the problem. Reads y only where
 // rtol is that small.
 std::vector<std::string> tolerance_warnings(const Adaptive& how, const Tensor& y);
+
+// Whether the steps are chosen by a relative tolerance so small (below 1e-5) that the kernels have
+// to be exact (core/exact.h): the estimate of the error would see the others.
+bool needs_exact_kernels(const Solver& solver);
 
 }  // namespace slope::ode

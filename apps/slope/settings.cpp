@@ -14,6 +14,7 @@
 
 #include "backends/backends.h"
 #include "backends/cpu/threads.h"
+#include "core/exact.h"
 #include "core/nearest.h"
 
 namespace slope::program {
@@ -252,7 +253,7 @@ void add_settings(OptionList& options, Settings& s) {
       .add("--data-dir", s.data_dir,
            "The folder of the data sets; default: SLOPE_DATA, else beside the program")
       ->group("Everywhere");
-  options.add_flag("--exact", s.exact, "Direct convolutions only (all kernels of this build are)")
+  options.add_flag("--exact", s.exact, "Direct convolutions only: none by Winograd's method")
       ->group("Everywhere");
   options.add_flag("--quiet", s.quiet, "No progress on stderr")->group("Everywhere");
   options.add_flag("--json", s.json, "The result as one JSON object on stdout")
@@ -278,7 +279,9 @@ Device chosen_device(const std::string& name) {
 
 void apply_settings(const Settings& settings) {
   if (settings.threads > 0) cpu::set_threads(settings.threads);
-  static const DeviceScope scope(chosen_device(settings.device));  // until the program ends
+  // Until the program ends:
+  static const DeviceScope scope(chosen_device(settings.device));
+  static const ExactScope exact(settings.exact);
 }
 
 }  // namespace slope::program

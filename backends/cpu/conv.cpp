@@ -5,7 +5,7 @@
 #include <string>
 #include <type_traits>
 
-#include "backends/cpu/conv_pass.h"
+#include "backends/cpu/conv_winograd.h"
 #include "backends/cpu/threads.h"
 #include "core/error.h"
 
@@ -29,8 +29,12 @@ std::unique_ptr<typename Convolution<T>::Implementation> make_convolution(const 
                                                                           ConvPass pass,
                                                                           ConvRoute route) {
   if constexpr (std::is_same_v<T, float>) {
-    const bool forced = route == ConvRoute::onednn;
-    if (forced || (route == ConvRoute::automatic && onednn_wanted() && onednn_pays(shape, pass))) {
+    if (route == ConvRoute::automatic || route == ConvRoute::winograd) {
+      const int64_t outputs = winograd_outputs(shape, pass, route == ConvRoute::winograd);
+      if (outputs > 0) return make_winograd_convolution(shape, pass, outputs);
+    }
+    const bool choose = route == ConvRoute::automatic || route == ConvRoute::direct;
+    if (route == ConvRoute::onednn || (choose && onednn_wanted() && onednn_pays(shape, pass))) {
       auto made = make_onednn_convolution(shape, pass);
       if (made) return made;
     }
@@ -38,8 +42,13 @@ std::unique_ptr<typename Convolution<T>::Implementation> make_convolution(const 
   if (route == ConvRoute::onednn) {
     throw ValueError(
         "conv2d: oneDNN cannot serve this call: it was not built in, or the dtype is float64, or "
-        "the "
-        "shape is empty. Use ConvRoute::automatic.");
+        "the shape is empty. Use ConvRoute::automatic.");
+  }
+  if (route == ConvRoute::winograd) {
+    throw ValueError(
+        "conv2d: Winograd's route cannot serve this call: it takes float32, 3x3 with stride 1, the "
+        "same padding below 3 on both axes, and multiples of 16 channels and filters. Use "
+        "ConvRoute::automatic.");
   }
   return make_own_convolution<T>(shape, pass);
 }

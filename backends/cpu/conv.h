@@ -2,14 +2,15 @@
 // gradient.
 //
 // Images are (N, H, W, C), weights (K, R, S, C / groups), outputs (N, H', W', K); a 1-d convolution
-// is H = R = 1. Two routes compute the same thing: "own", implicit matrix products over gemm.h for
-// float and double, always there; and "onednn" for float where slope was built with it. The choice
-// looks at the shape without the batch, never at the threads or a clock. SLOPE_CONV=own in the
-// environment turns oneDNN off.
+// is H = R = 1. Three routes compute the same thing: "own", implicit matrix products over gemm.h
+// for float and double, always there; "onednn" for float where slope was built with it; and
+// "winograd" for float and 3x3 with stride 1, which multiplies less and errs more: by about 3e-6 of
+// the result's size (rms), where the others err by 2e-7. The choice looks at the shape without the
+// batch, never at the threads or a clock. SLOPE_CONV=own in the environment turns oneDNN off.
 //
-// On both routes a result is the same bits for any number of threads, and a sample's output and
-// data gradient do not depend on the other samples of the batch. Weight gradients add up
-// kWeightGradientChunks parts of the batch in order.
+// On all routes a result is the same bits for any number of threads, and a sample's output and
+// data gradient do not depend on the other samples of the batch. Weight gradients add up parts of
+// the batch in order.
 #pragma once
 
 #include <cstddef>
@@ -41,13 +42,16 @@ struct ConvShape {
 };
 
 enum class ConvPass { forward, data_gradient, weight_gradient };
-enum class ConvRoute { automatic, own, onednn };  // onednn throws ValueError where it cannot serve
+// automatic and direct choose: the fastest of all, and the faster of own and onednn. The named ones
+// throw ValueError where they cannot serve.
+enum class ConvRoute { automatic, direct, own, onednn, winograd };
 
 // Names the weights of a call, so that a prepared convolution can keep its transformed copy of them
 // while they stay the same. storage 0 (the default) names nothing: the copy is made anew on every
 // run.
 struct WeightVersion {
   uint64_t storage = 0, version = 0;
+  const void* data = nullptr;  // tells weights in one storage apart
 };
 
 // One pass of one convolution, made ready to run many times. Not for two threads at once: it holds
@@ -64,7 +68,7 @@ class Convolution {
   Convolution(Convolution&&) noexcept;
   Convolution& operator=(Convolution&&) noexcept;
 
-  ConvRoute route() const;       // the one chosen: own or onednn
+  ConvRoute route() const;       // the one chosen: own, onednn or winograd
   size_t scratch_bytes() const;  // of run(); the memory must be 64-byte aligned
   // bias: (K) or null, forward only. weights: the version of w; unused in weight_gradient.
   // Allocates nothing.

@@ -185,7 +185,8 @@ class OneDnnConvolution : public Convolution<float>::Implementation {
     make_runners();
     const memory::desc given = weights_layout(shape_, flipped_);
     reorder_ = WeightsReorder(given, weights_description_);
-    weights_ = AlignedMemory(weights_description_.get_size());
+    copy_bytes_ = round_up(weights_description_.get_size(), 64);
+    weights_ = AlignedMemory(KeptWeights::kCopies * copy_bytes_);
     if (flipped_) flipped_weights_ = AlignedMemory(given.get_size());
     zeros_ = AlignedMemory(static_cast<size_t>(shape_.filters) * sizeof(float));
     std::fill_n(zeros_.as<float>(), shape_.filters, 0.0f);
@@ -197,9 +198,9 @@ class OneDnnConvolution : public Convolution<float>::Implementation {
 
   void run(const float* source, const float* weights, const float* bias, float* result,
            void* scratch, WeightVersion version) override {
-    if (!weights_unchanged(kept_, version)) {
-      reorder_.run(flipped_ ? flip(weights) : weights, weights_.as<float>());
-    }
+    const KeptWeights::Place kept = kept_.find(version);
+    float* reordered = reinterpret_cast<float*>(weights_.as<char>() + kept.copy * copy_bytes_);
+    if (!kept.current) reorder_.run(flipped_ ? flip(weights) : weights, reordered);
     const int64_t x_image = shape_.height * shape_.width * shape_.channels;
     const int64_t y_image = shape_.output_height() * shape_.output_width() * shape_.filters;
     const int64_t source_image = forward_ ? x_image : y_image,
@@ -214,9 +215,9 @@ class OneDnnConvolution : public Convolution<float>::Implementation {
           const void* to = result + first * result_image;
           const void* scratchpad = static_cast<char*>(scratch) + slot * scratchpad_bytes_;
           if (forward_) {
-            runner.run({from, weights_.as<float>(), to, scratchpad, added});
+            runner.run({from, reordered, to, scratchpad, added});
           } else {
-            runner.run({from, weights_.as<float>(), to, scratchpad});
+            runner.run({from, reordered, to, scratchpad});
           }
         },
         slots_);
@@ -304,10 +305,10 @@ class OneDnnConvolution : public Convolution<float>::Implementation {
   std::vector<std::vector<Runner>> runners_;  // [whole chunk, last chunk][slot]
   memory::desc weights_description_;
   WeightsReorder reorder_;
-  size_t scratchpad_bytes_ = 0;
+  size_t scratchpad_bytes_ = 0, copy_bytes_ = 0;
   double nanoseconds_ = 0;
   AlignedMemory weights_, flipped_weights_, zeros_;
-  WeightVersion kept_;
+  KeptWeights kept_;
 };
 
 // ---- weight gradient ---------------------------------------------------------------------------

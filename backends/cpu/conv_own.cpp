@@ -51,11 +51,13 @@ class PatchConvolution : public Convolution<T>::Implementation {
   void run(const T* source, const T* weights, const T* bias, T* result, void* scratch,
            WeightVersion version) override {
     if (shape_.batch == 0) return;
-    if (!weights_unchanged(kept_, version)) pack(weights);
+    const KeptWeights::Place kept = kept_.find(version);
+    char* packed = packed_.as<char>() + kept.copy * copy_bytes_;
+    if (!kept.current) pack(weights, packed);
     parallel_for(
         static_cast<int64_t>(tasks_.size()), nanoseconds_,
         [&](int64_t task, int slot) {
-          run_task(tasks_[task], source, bias, result,
+          run_task(tasks_[task], source, packed, bias, result,
                    static_cast<char*>(scratch) + slot * slot_bytes_);
         },
         slots_);
@@ -164,19 +166,19 @@ class PatchConvolution : public Convolution<T>::Implementation {
     slots_ =
         static_cast<int>(std::min<int64_t>(thread_slots(), static_cast<int64_t>(tasks_.size())));
     nanoseconds_ = product_nanoseconds<T>(multiply_adds);
-    packed_ = AlignedMemory(packed);
+    copy_bytes_ = packed;
+    packed_ = AlignedMemory(KeptWeights::kCopies * copy_bytes_);
     regrouped_ = AlignedMemory(regrouped);
   }
 
   // weights: (K, R, S, C / groups)
-  void pack(const T* weights) {
+  void pack(const T* weights, char* packed) {
     const int64_t group_size = outer_ * shape_.kernel_height * shape_.kernel_width * inner_;
     for (const PatchProduct& p : products_) {
       for (int64_t group = 0; group < shape_.groups; ++group) {
         const T* matrix = weights + group * group_size;
         if (!forward_) matrix = regroup(p, matrix);
-        pack_b(gemm_shape(p), matrix,
-               packed_.as<char>() + p.packed_offset + group * packed_bytes(p));
+        pack_b(gemm_shape(p), matrix, packed + p.packed_offset + group * packed_bytes(p));
       }
     }
   }
@@ -197,7 +199,8 @@ class PatchConvolution : public Convolution<T>::Implementation {
     return regrouped_.as<T>();
   }
 
-  void run_task(const Task& task, const T* source, const T* bias, T* result, char* scratch) const {
+  void run_task(const Task& task, const T* source, const char* all_packed, const T* bias, T* result,
+                char* scratch) const {
     const PatchProduct& p = *task.product;
     const int64_t outer_all = outer_ * shape_.groups;
     T* patches = reinterpret_cast<T*>(scratch);
@@ -218,7 +221,7 @@ class PatchConvolution : public Convolution<T>::Implementation {
         gather_patches_position_major(p.grid, source, task.begin, task.count, group * inner_,
                                       inner_, 0, p.grid.taps_height, g.lda, patches);
       }
-      const char* packed = packed_.as<char>() + p.packed_offset + group * packed_bytes(p);
+      const char* packed = all_packed + p.packed_offset + group * packed_bytes(p);
       const T* group_bias = bias ? bias + group * outer_ : nullptr;
       if (p.whole()) {
         g.ldc = outer_all;
@@ -253,11 +256,11 @@ class PatchConvolution : public Convolution<T>::Implementation {
   const int64_t inner_, outer_;  // channels per group of the source and of the result
   std::vector<PatchProduct> products_;
   std::vector<Task> tasks_;
-  size_t patch_bytes_ = 0, slot_bytes_ = 0;
+  size_t patch_bytes_ = 0, slot_bytes_ = 0, copy_bytes_ = 0;
   int slots_ = 1;
   double nanoseconds_ = 0;
   AlignedMemory packed_, regrouped_;
-  WeightVersion kept_;
+  KeptWeights kept_;
 };
 
 }  // namespace

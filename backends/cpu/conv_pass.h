@@ -1,5 +1,5 @@
-// What the routes of a convolution (conv_own, conv_onednn) have in common: the interface behind
-// conv.h, and memory.
+// What the routes of a convolution (conv_own, conv_onednn, conv_winograd) have in common: the
+// interface behind conv.h, memory, and which transformed weights are kept.
 #pragma once
 
 #include <cstddef>
@@ -55,12 +55,45 @@ class AlignedMemory {
   std::unique_ptr<void, Free> memory_;
 };
 
-// Whether the kept copy of the weights is that of `now`; notes `now` as the kept one.
-inline bool weights_unchanged(WeightVersion& kept, WeightVersion now) {
-  const bool same = now.storage != 0 && now.storage == kept.storage && now.version == kept.version;
-  kept = now;
-  return same;
-}
+// Which weights the transformed copies of a prepared convolution are of. There are a few copies,
+// since layers of one shape share a prepared call and take turns with it, as in the field of an
+// ODE.
+class KeptWeights {
+ public:
+  static constexpr int kCopies = 4;
+  struct Place {
+    int copy;      // of kCopies
+    bool current;  // it is that of the weights asked for, else it is to be made
+  };
+
+  // The place of these weights: theirs, or the one that was used longest ago.
+  Place find(WeightVersion now) {
+    int found = 0;
+    for (int i = 0; i < kCopies; ++i) {
+      if (names(kept_[i].weights, now)) {
+        found = i;
+        break;
+      }
+      if (kept_[i].used < kept_[found].used) found = i;
+    }
+    Kept& place = kept_[found];
+    const bool current = names(place.weights, now) && place.weights.version == now.version;
+    place = {now, ++runs_};
+    return {found, current};
+  }
+
+ private:
+  struct Kept {
+    WeightVersion weights;
+    uint64_t used = 0;
+  };
+  static bool names(const WeightVersion& kept, const WeightVersion& now) {
+    return now.storage != 0 && kept.storage == now.storage && kept.data == now.data;
+  }
+
+  Kept kept_[kCopies];
+  uint64_t runs_ = 0;
+};
 
 // The images of chunk `index`, if a batch is cut into at most `most` chunks of equal size (the last
 // may be smaller).

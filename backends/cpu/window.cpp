@@ -6,6 +6,7 @@
 #include "backends/cpu/isa.h"
 #include "backends/cpu/pool_kernel.h"
 #include "backends/cpu/threads.h"
+#include "core/exact.h"
 
 namespace slope::cpu {
 namespace {
@@ -34,7 +35,9 @@ template <typename T>
 class PreparedConvolution final : public Prepared {
  public:
   PreparedConvolution(const WindowSizes& z, ConvPass pass)
-      : convolution_(conv_shape(z), pass), pass_(pass) {}
+      : convolution_(conv_shape(z), pass,
+                     exact_kernels() ? ConvRoute::direct : ConvRoute::automatic),
+        pass_(pass) {}
 
   size_t scratch_bytes() const override { return convolution_.scratch_bytes(); }
   void run(const Argument* args, void* scratch) override {
@@ -45,22 +48,13 @@ class PreparedConvolution final : public Prepared {
   }
 
  private:
-  // Other weights are another storage, or another place in the same one: each gets a number of its
-  // own.
-  WeightVersion weight_version(const Argument& weights) {
+  static WeightVersion weight_version(const Argument& weights) {
     if (!weights.storage) return {};
-    if (weights.data != data_ || weights.storage->id() != storage_) {
-      data_ = weights.data;
-      storage_ = weights.storage->id();
-      ++number_;
-    }
-    return {number_, weights.storage->version()};
+    return {weights.storage->id(), weights.storage->version(), weights.data};
   }
 
   Convolution<T> convolution_;
   ConvPass pass_;
-  const void* data_ = nullptr;
-  uint64_t storage_ = 0, number_ = 0;
 };
 
 std::unique_ptr<Prepared> prepare_pass(Dtype dtype, const WindowSizes& z, ConvPass pass) {

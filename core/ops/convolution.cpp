@@ -261,8 +261,10 @@ std::vector<Case> cases() {
       {{1, 5, 5, 6}, {3, 3, 3, 2}, {.stride = {2, 2}, .padding = {1, 1}, .groups = 3}},
       {{2, 4, 4, 3}, {3, 3, 3, 1}, {.padding = {1, 1}, .groups = 3}},  // depthwise
       {{1, 3, 3, 17}, {19, 3, 3, 17}, {.padding = {1, 1}}},
-      {{3, 1, 7, 2}, {4, 1, 3, 2}, {.padding = {0, 1}}},  // one dimension
-      {{1, 2, 2, 1}, {1, 2, 2, 1}, {.padding = {2, 2}}},  // windows wholly in the padding
+      {{3, 1, 7, 2}, {4, 1, 3, 2}, {.padding = {0, 1}}},     // one dimension
+      {{1, 2, 2, 1}, {1, 2, 2, 1}, {.padding = {2, 2}}},     // windows wholly in the padding
+      {{2, 6, 6, 32}, {32, 3, 3, 32}, {.padding = {1, 1}}},  // by Winograd's method: one tile
+      {{1, 7, 7, 64}, {64, 3, 3, 64}, {.padding = {1, 1}}},  // tiles that stick out
       {{0, 4, 4, 2}, {3, 3, 3, 2}},
   };
 }
