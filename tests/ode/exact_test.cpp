@@ -31,9 +31,10 @@ struct Images {
     return conv2d(x, w, {}, {.padding = {1, 1}});
   }
   ode::Field field() const {
-    return {.f = [](const Tensor&, const Tensor& y,
-                    const Tensors& context) { return tanh(convolve(y, context[0])); },
-            .context = {w}};
+    return {.context = {w},
+            .evaluate = [](const Tensor&, const Tensor& y, const Tensors& context) {
+              return tanh(convolve(y, context[0]));
+            }};
   }
 };
 
