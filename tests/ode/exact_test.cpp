@@ -31,8 +31,7 @@ struct Images {
     return conv2d(x, w, {}, {.padding = {1, 1}});
   }
   ode::Field field() const {
-    return {.context = {w},
-            .evaluate = [](const Tensor&, const Tensor& y, const Tensors& context) {
+    return {.context = {w}, .evaluate = [](const Tensor&, const Tensor& y, const Tensors& context) {
               return tanh(convolve(y, context[0]));
             }};
   }
