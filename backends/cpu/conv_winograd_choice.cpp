@@ -17,9 +17,12 @@ bool serves(const ConvShape& s) {
          s.filters % kWinogradChannels == 0;
 }
 
-// Where Winograd's route is faster than both direct ones, by conv_bench at batch 128 on two threads
-// (AVX-512); at batch 8 and on one thread the same rows win. F(5 x 5, 3 x 3) was never the fastest,
-// and F(6 x 6, 3 x 3) only where no tile sticks out.
+// Where Winograd's route was faster than both direct ones: conv_bench, batch 128, two threads,
+// AVX-512, one run on a machine with other work. Measured with 64 channels for sides 7, 8, 13, 14
+// and 32, with 128 and 16 for 16, with 512, 32 and 16 for 4, with 64, 32 and 16 for 6; the other
+// numbers of channels follow their neighbours. F(5 x 5, 3 x 3) was ahead in two weight gradients
+// only (14 and 32) and is left out; F(6 x 6, 3 x 3) was within 10 % of F(4 x 4, 3 x 3) forward at
+// side 16, and faster in the weight gradient at 32, where it errs twice as much.
 struct Row {
   int64_t height, width;  // of the result
   int64_t outputs;        // m of the tiles
