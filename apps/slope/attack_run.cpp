@@ -6,6 +6,7 @@
 #include "apps/slope/attack_matrix.h"
 #include "apps/slope/results.h"
 #include "apps/slope/run_folder.h"
+#include "core/exact.h"
 
 namespace slope::program {
 namespace {
@@ -105,6 +106,7 @@ void tell_warnings(const std::vector<Cell>& cells, Progress& progress) {
 
 Attacked attack_run(const AttackRequest& c, const Settings& settings, Progress& progress) {
   const Run trained = open_run(c.run, settings);
+  const ExactScope exact(trained.settings.exact);
   const std::string word = c.data.empty() ? data_word(trained.options) : c.data;
   const nn::Range range = data_range(word);
   const uint64_t seed = trained.settings.seed;

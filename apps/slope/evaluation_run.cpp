@@ -3,6 +3,7 @@
 #include "apps/slope/evaluation.h"
 #include "apps/slope/results.h"
 #include "apps/slope/run_folder.h"
+#include "core/exact.h"
 #include "ode/solver_word.h"
 
 namespace slope::program {
@@ -11,6 +12,7 @@ using Json = nlohmann::ordered_json;
 
 Evaluated evaluate_run(const EvaluationRequest& c, const Settings& settings, Progress& progress) {
   const Run trained = open_run(c.run, settings);
+  const ExactScope exact(trained.settings.exact);
   const std::string data = c.data.empty() ? data_word(trained.options) : c.data;
   const nn::Dataset test = test_set(trained, data, c.limit, settings);
   const std::vector<std::string> words = with_steps(

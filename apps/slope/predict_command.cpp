@@ -5,6 +5,7 @@
 #include "apps/slope/output.h"
 #include "apps/slope/regime.h"
 #include "apps/slope/run_folder.h"
+#include "core/exact.h"
 #include "core/ops/loss.h"
 #include "nn/data/image.h"
 #include "ode/solver_word.h"
@@ -132,6 +133,7 @@ int run(const PredictCommand& c, const Settings& settings) {
   if (!c.images.empty() && (!c.out.empty() || !c.data.empty()))
     throw UsageError("Pictures are printed, data goes to --out: choose one of them.");
   const Run trained = open_run(c.run, settings);
+  const ExactScope exact(trained.settings.exact);
   return c.images.empty() ? predict_data(c, trained, settings)
                           : predict_pictures(c, trained, settings);
 }

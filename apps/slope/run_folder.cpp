@@ -183,6 +183,7 @@ Run open_run(const std::string& place, const Settings& settings) {
   const std::string trained_dtype = run.settings.dtype;
   if (settings.dtype_given) run.settings.dtype = settings.dtype;
   if (settings.seed_given) run.settings.seed = settings.seed;
+  run.settings.exact = run.settings.exact || settings.exact;
 
   run.checkpoint = nn::load_checkpoint(weights);
   const auto adapted = run.checkpoint.metadata.find("adapted-solver");

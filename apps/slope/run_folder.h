@@ -42,7 +42,7 @@ struct Run {
   std::filesystem::path weights;  // the file they are from
   TrainingOptions options;
   std::string solver = {};  // to use it with: that of the training, as far as it was adapted
-  Settings settings;        // seed and dtype as trained unless given; everything else as given
+  Settings settings;  // seed, dtype as trained unless given; exact as trained or given; else given
   std::unique_ptr<models::Classifier> model;
   nn::Checkpoint checkpoint;
   int64_t step = 0;                           // optimiser steps behind the weights

@@ -11,6 +11,7 @@
 #include "apps/slope/states.h"
 #include "apps/slope/trainer.h"
 #include "core/atomic_file.h"
+#include "core/exact.h"
 
 namespace slope::program {
 namespace {
@@ -51,6 +52,7 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
                               out, " would overwrite. Choose another --out."));
     options.init = init.string();
   }
+  const ExactScope exact(settings.exact);
   // Everything that can be wrong shows before a folder is touched.
   Trainer trainer(options, settings, load_data(options.data, settings.data_dir, settings.seed),
                   old);

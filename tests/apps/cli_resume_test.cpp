@@ -281,14 +281,60 @@ TEST_CASE("train: a limit that leaves classes out says so") {
   CHECK(warnings("2000").empty());
 }
 
-TEST_CASE("train: --exact belongs to the run") {
+// 32 pictures that look like nothing, as MNIST has them: few enough to be quick.
+void write_small_mnist(const fs::path& folder) {
+  fs::create_directories(folder);
+  const std::string sizes{0, 0, 0, 32, 0, 0, 0, 28, 0, 0, 0, 28};
+  std::string pixels, labels;
+  for (uint32_t i = 0; i < 32 * 28 * 28; ++i) pixels += static_cast<char>(i * 2654435761u >> 24);
+  for (int i = 0; i < 32; ++i) labels += static_cast<char>(i % 10);
+  for (const char* part : {"train", "t10k"}) {
+    const std::string start = folder / part;
+    write(start + "-images-idx3-ubyte", std::string{0, 0, 8, 3} + sizes + pixels);
+    write(start + "-labels-idx1-ubyte", std::string{0, 0, 8, 1, 0, 0, 0, 32} + labels);
+  }
+}
+
+TEST_CASE("--exact belongs to the run: what uses it computes as it was trained") {
   Folder here;
-  run(here, {"train", "spheres-mlp", "--epochs", "1", "--exact", "--out", "a"});
-  CHECK(read(here / "a/config.toml").find("exact = true") != std::string::npos);
-  run(here, {"train", "--resume", "a", "--epochs", "2"});
-  CHECK(read(here / "a/config.toml").find("exact = true") != std::string::npos);
-  run(here, {"train", "--config", "a/config.toml", "--out", "b"});
-  CHECK(read(here / "b/config.toml").find("exact = true") != std::string::npos);
+  write_small_mnist(here / "data/mnist");
+  const auto slope = [&](Arguments words) {
+    words.insert(words.end(), {"--data-dir", "data", "--quiet"});
+    const Result r = run(here, words);
+    INFO(r.error);
+    REQUIRE(r.status == 0);
+  };
+  const auto train = [&](Arguments more) {
+    more.insert(more.begin(), {"train", "odenet-mnist", "--solver", "euler:1", "--batch", "16"});
+    slope(more);
+  };
+  const auto logits = [&](const char* folder, Arguments more = {}) {
+    more.insert(more.begin(), {"predict", folder, "--data", "mnist", "--out", "l.safetensors"});
+    more.push_back("--force");
+    slope(more);
+    return read(here / "l.safetensors");
+  };
+  const auto says_exact = [&](const char* folder) {
+    return read(here / folder / "config.toml").find("exact = true") != std::string::npos;
+  };
+  train({"--epochs", "2", "--exact", "--out", "whole"});
+  CHECK(says_exact("whole"));
+  const std::string direct = logits("whole");
+  CHECK(logits("whole", {"--exact"}) == direct);
+
+  train({"--epochs", "1", "--exact", "--out", "resumed"});
+  slope({"train", "--resume", "resumed", "--epochs", "2"});
+  CHECK(says_exact("resumed"));
+  CHECK(logits("resumed") == direct);
+
+  slope({"train", "--config", "whole/config.toml", "--out", "again"});
+  CHECK(says_exact("again"));
+  CHECK(logits("again") == direct);
+
+  // What --exact changes in this model.
+  train({"--epochs", "2", "--out", "fast"});
+  CHECK_FALSE(says_exact("fast"));
+  CHECK(logits("fast") != logits("fast", {"--exact"}));
 }
 
 // As a kill during the last test leaves it, where checkpoints are written by steps.
