@@ -15,7 +15,7 @@
 
   const text = (v, unit) => v === null ? "-" : unit === "share" ? percent(v) : unit === "seconds" ? v.toFixed(1) + " s" : String(Number(v.toPrecision(4)));
   table("Published and measured", ["", "published", "measured", "\u00b1", "n", "of", "note"],
-    data.rows.map((r) => [r.what, text(r.published, r.unit), text(r.measured, r.unit), r.stderr === null ? "" : text(r.stderr, r.unit), r.n || "",
+    data.rows.filter((r) => r.measured !== null || r.published !== null).map((r) => [r.what, text(r.published, r.unit), text(r.measured, r.unit), r.stderr === null ? "" : text(r.stderr, r.unit), r.n || "",
       [r.of, r.examples ? r.examples + " test samples" : ""].filter(Boolean).join(", "), r.note]), 1,
     [data.note, "\u00b1: the standard error of the mean over n seeds, their standard deviation (with n - 1) over the root of n."].filter(Boolean).join(" "));
   const list = (items) => element("ul", {}, ...items.map((item) => element("li", {}, item)));
