@@ -196,12 +196,14 @@ const std::vector<Entry>& entries() {
            },
        .one_step = true},
       {.text = {"fgsm-random", "the same from a random start (Wong et al. 2020)",
-                "eps=8/255,alpha=10/255,loss=ce"},
+                "eps=8/255,alpha=10/255,start=clipped|unclipped,loss=ce"},
        .parse =
            [](Options& o) {
+             const bool clipped = o.choice("start", {"clipped", "unclipped"}) == 0;
              return bound(nn::fgsm_random,
                           nn::FgsmRandomOptions{.eps = o.eps(8.0 / 255),
                                                 .alpha = o.number("alpha", 10.0 / 255, 0, 1e6),
+                                                .clip_start = clipped,
                                                 .range = o.range,
                                                 .loss = o.loss(),
                                                 .seed = o.seed});

@@ -108,13 +108,18 @@ RobustWord parse_robust_word(const std::string& attack, const std::string& noise
         throw ValueError(concat("--train-attack: fgsm-random: accumulate can be yes or no, got ",
                                 accumulate, "."));
       if (accumulate == "yes") result.kind = RobustWord::Kind::summed;
-      changed_by = with_options("fgsm-random", word, {"eps", "alpha", "loss", "draws"});
-      word.expect_empty("eps, alpha, loss, draws, accumulate");
+      const auto start = word.options().find("start");
+      result.random.clip_start = start == word.options().end() || start->second != "unclipped";
+      changed_by = with_options("fgsm-random", word, {"eps", "alpha", "start", "loss", "draws"});
+      word.expect_empty("eps, alpha, start, loss, draws, accumulate");
     } else if (word.name() == "pgd" && !word.options().contains("result")) {
       changed_by += ",result=last";
     }
   }
   result.attack = chosen(attack, changed_by, noise, range, seed);
+  result.random.eps = result.attack.eps;
+  result.random.range = range;
+  result.random.seed = seed;
   return result;
 }
 
@@ -146,11 +151,9 @@ nn::StepResult RobustTraining::train(const Tensor& x, const Tensor& labels, int6
       return update(0, word_.attack.run(target_, samples), {});
     case RobustWord::Kind::trades:
       return update(0, x, {word_.attack.run(target_, samples)});
-    case RobustWord::Kind::summed: {
-      const Tensor start = nn::Ball{.eps = word_.attack.eps, .range = range_}.random_start(
-          samples, seed_, nn::stream(nn::AttackStream::fgsm));
-      return update(0, word_.attack.run(target_, samples), {start});
-    }
+    case RobustWord::Kind::summed:
+      return update(0, word_.attack.run(target_, samples),
+                    {nn::fgsm_random_start(samples, word_.random)});
     case RobustWord::Kind::free:
       break;
   }

@@ -10,6 +10,7 @@
 
 #include "apps/slope/attack_word.h"
 #include "apps/slope/evaluation.h"
+#include "nn/attack/fgsm.h"
 #include "nn/attack/free.h"
 #include "nn/train.h"
 
@@ -37,6 +38,7 @@ struct RobustWord {
   Kind kind = Kind::changed;
   Attack attack;  // of free: what the model is watched by
   double beta = 6;
+  nn::FgsmRandomOptions random = {};  // of `summed`: where its attack begins
   nn::FreeOptions free = {};
   int64_t replays = 1;
 };

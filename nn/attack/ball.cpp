@@ -44,11 +44,11 @@ Tensor Ball::direction(const Tensor& gradient) const {
   return scaled / maximum(slope::norm(scaled, axes, true), 1e-12);
 }
 
-Tensor Ball::random_start(const AttackSamples& samples, uint64_t seed, uint32_t stream) const {
+Tensor Ball::random_near(const AttackSamples& samples, uint64_t seed, uint32_t stream) const {
   if (norm == AttackNorm::linf) {
     const Tensor change =
         draw_like(samples, seed, stream, [&](SampleRandom& r) { return r.uniform(-eps, eps); });
-    return project(samples.x, samples.x + change);
+    return samples.x + change;
   }
   const Tensor u = draw_like(samples, seed, stream, [](SampleRandom& r) { return r.normal(); });
   const int64_t n = samples.size();
@@ -59,7 +59,11 @@ Tensor Ball::random_start(const AttackSamples& samples, uint64_t seed, uint32_t 
     radius.push_back(eps * std::pow(random.uniform(), 1 / width));
   }
   const Tensor length = slope::norm(u, sample_axes(u), true);
-  return project(samples.x, samples.x + u / length * column(radius, u));
+  return samples.x + u / length * column(radius, u);
+}
+
+Tensor Ball::random_start(const AttackSamples& samples, uint64_t seed, uint32_t stream) const {
+  return project(samples.x, random_near(samples, seed, stream));
 }
 
 Tensor Ball::random_surface(const AttackSamples& samples, uint64_t seed, uint32_t stream) const {

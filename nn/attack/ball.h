@@ -26,8 +26,10 @@ struct Ball {
   // The direction of steepest ascent of length 1 in the norm: sign(g), or g / |g|. Zero where the
   // gradient is zero.
   Tensor direction(const Tensor& gradient) const;
-  // Uniform in the ball (linf: in each value; l2: by volume), then in the range. `stream` tells the
-  // draws of different attacks and restarts apart.
+  // Uniform in the ball around the samples (linf: in each value; l2: by volume), whatever the
+  // range. `stream` tells the draws of different attacks and restarts apart.
+  Tensor random_near(const AttackSamples& samples, uint64_t seed, uint32_t stream) const;
+  // The same, then in the range.
   Tensor random_start(const AttackSamples& samples, uint64_t seed, uint32_t stream) const;
   // On the ball's surface, as APGD starts: eps u / max|u| with u uniform on (-1, 1), l2: eps u /
   // |u| with u normal.

@@ -11,6 +11,7 @@ namespace {
 constexpr double kOvershoot = 1.05;   // FAB: how far beyond the plane
 constexpr double kLargestPull = 0.1;  // FAB: the weight of the clean sample's projection
 constexpr double kBackward = 0.9;     // FAB: how near a fooling sample is drawn
+constexpr double kTiny = 1e-300;      // in place of zero as a divisor
 
 // The boundary z_t = z_y as seen from x: value z_t - z_y there and its gradient.
 struct Plane {
@@ -83,46 +84,38 @@ std::vector<int32_t> ranked(const Target::Evaluation& clean, const std::vector<i
 
 std::vector<double> step_to_plane(const double* x, const double* w, double value, int64_t size,
                                   const Range& range, AttackNorm norm) {
-  // Every value moves towards the plane by t (L2: by t |w_i|), or as far as its room goes: what
-  // that adds up to, sum |w_i| min(t, room_i) or sum |w_i| min(t |w_i|, room_i), grows piecewise
-  // linearly in t and has to reach |value|.
+  // Every value moves towards the plane by t (L2: by t |w_i|), or as far as its room goes. What
+  // that adds up to, sum |w_i| min(t, room_i) or sum |w_i| min(t |w_i|, room_i), has to reach
+  // |value|. It grows with t piecewise linearly and ever more slowly, so that Newton's method from
+  // t = 0 never goes too far, and ends: every step but the last uses up the room of some value.
   const bool flat = norm == AttackNorm::linf;
-  struct Move {
-    double limit, slope;  // the t at which the room is used up; growth of the sum before that
-  };
-  std::vector<Move> moves;
-  std::vector<double> step(static_cast<size_t>(size), 0.0);
-  const double towards = value > 0 ? -1 : 1;
-  const auto room = [&](int64_t i) {
-    return std::max(towards * w[i] > 0 ? range.high - x[i] : x[i] - range.low, 0.0);
-  };
-  double slope = 0;
-  for (int64_t i = 0; i < size; ++i) {
-    if (w[i] == 0) continue;
+  const size_t n = static_cast<size_t>(size);
+  const double towards = value > 0 ? -1 : 1, needed = std::abs(value);
+  // The t at which the room is used up; growth of the sum before that.
+  std::vector<double> limit(n), growth(n), step(n);
+  for (size_t i = 0; i < n; ++i) {
     const double a = std::abs(w[i]);
-    moves.push_back(flat ? Move{room(i), a} : Move{room(i) / a, a * a});
-    slope += moves.back().slope;
+    const double room = std::max(towards * w[i] > 0 ? range.high - x[i] : x[i] - range.low, 0.0);
+    limit[i] = flat ? room : room / std::max(a, kTiny);
+    growth[i] = flat ? a : a * a;
   }
-  std::sort(moves.begin(), moves.end(),
-            [](const Move& a, const Move& b) { return a.limit < b.limit; });
-  double reached = 0, t = 0;
-  const double needed = std::abs(value);
-  bool found = false;
-  for (const Move& m : moves) {
-    if (reached + slope * (m.limit - t) >= needed && slope > 0) {
-      t += (needed - reached) / slope;
-      found = true;
-      break;
+  double t = 0;
+  while (true) {
+    double used = 0, slope = 0;
+    for (size_t i = 0; i < n; ++i) {
+      if (t < limit[i]) {
+        slope += growth[i];
+      } else {
+        used += growth[i] * limit[i];
+      }
     }
-    reached += slope * (m.limit - t);
-    t = m.limit;
-    slope -= m.slope;
+    const double next = (needed - used) / slope;
+    if (!(slope > 0 && next > t)) break;
+    t = next;
   }
-  if (!found && !moves.empty()) t = moves.back().limit;
-  for (int64_t i = 0; i < size; ++i) {
-    if (w[i] == 0) continue;
-    step[static_cast<size_t>(i)] =
-        towards * std::copysign(1.0, w[i]) * std::min(flat ? t : t * std::abs(w[i]), room(i));
+  for (size_t i = 0; i < n; ++i) {
+    const double pace = flat ? (w[i] == 0 ? 0 : 1) : std::abs(w[i]);
+    step[i] = std::copysign(pace * std::min(t, limit[i]), towards * w[i]);
   }
   return step;
 }

@@ -194,6 +194,7 @@ TEST_CASE("robust training: what it refuses") {
   refused({"--train-attack", "free,replays=0"}, "replays must be at least 1, got 0");
   refused({"--train-attack", "free,replays=1.5"}, "a whole number, got 1.5");
   refused({"--train-attack", "fgsm-random,accumulate=maybe"}, "accumulate can be yes or no");
+  refused({"--train-attack", "fgsm-random,start=clean"}, "it can be clipped, unclipped");
   refused({"--train-noise", "tisode-noise,sigma=0.1+x"}, "joined by +, got 0.1+x");
   refused({"--train-noise", "tisode-noise,share=2"}, "share must be from 0 to 1");
   refused({"--regularize", "steady-form=paper"}, "add steady=0.1");

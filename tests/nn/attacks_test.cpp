@@ -84,6 +84,10 @@ std::vector<Named> all_attacks(double eps) {
        [=](Target& t, const AttackSamples& s) {
          return fgsm_random(t, s, {.eps = eps, .alpha = 1.25 * eps});
        }},
+      {"fgsm-random, start unclipped", eps, linf,
+       [=](Target& t, const AttackSamples& s) {
+         return fgsm_random(t, s, {.eps = eps, .alpha = 1.25 * eps, .clip_start = false});
+       }},
       {"deepfool", -1, l2, [](Target& t, const AttackSamples& s) { return deepfool(t, s, {}); }}};
   for (const AttackNorm norm : {linf, l2}) {
     list.push_back({"fgsm", eps, norm, [=](Target& t, const AttackSamples& s) {
@@ -211,6 +215,29 @@ TEST_CASE("attacks: a model without defence falls, and more steps are never weak
   CHECK(right(target, s, spsa(target, s, {.eps = 2, .step = 0.2, .directions = 16, .norm = l2})) ==
         0);
   CHECK(right(target, s, autoattack(target, s, {.eps = 2, .norm = l2})) == 0);
+}
+
+TEST_CASE("fgsm-random: its start is brought into the range, or only its result is") {
+  const Victim victim(Dtype::f64);
+  const AttackSamples& s = victim.samples;
+  for (const bool clip_start : {true, false}) {
+    const FgsmRandomOptions options{.eps = 0.3, .alpha = 0.375, .clip_start = clip_start};
+    std::vector<Values> seen;
+    Target target([&](const Tensor& x) {
+      seen.push_back(x.values());
+      return victim.model()(x);
+    });
+    const Tensor x = fgsm_random(target, s, options), start = fgsm_random_start(s, options);
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0] == start.values());
+    CHECK((min(start).item() < 0 && max(start).item() > 1) == !clip_start);
+    const Tensor u = fgsm_random_start(s, {.eps = 0.3, .clip_start = false}) - s.x;
+    CHECK(max(abs(u)).item() <= 0.3);
+    CHECK(max(abs(clamp(s.x + u, 0.0, 1.0) - clamp(start, 0.0, 1.0))).item() < 1e-15);
+    const Tensor g = input_gradient(victim.model(), start, s.labels);
+    const Tensor moved = clamp(start + sign(g) * 0.375 - s.x, -0.3, 0.3);
+    check_close(x, clamp(s.x + moved, 0.0, 1.0).values(), 1e-15);
+  }
 }
 
 TEST_CASE("targets: tell of each pass, and of the part of autoattack that it belongs to") {
