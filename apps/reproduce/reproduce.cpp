@@ -212,7 +212,8 @@ class Runner {
   std::vector<std::string> changes() const {
     std::vector<std::string> list;
     const int64_t published = preset_.seeds_full;
-    if (seeds_ != published) list.push_back(concat(seeds_, " seeds instead of ", published));
+    if (seeds_ != published)
+      list.push_back(concat(seeds_, seeds_ == 1 ? " seed" : " seeds", " instead of ", published));
     if (request_.epochs > 0) list.push_back(concat("--epochs ", request_.epochs, " everywhere"));
     if (request_.scale == Scale::full) return list;
     const auto add = [&](const std::string& where, const std::string& change) {

@@ -20,7 +20,7 @@ std::string text_of(double value, Unit unit) {
       std::snprintf(text, sizeof text, "%.2f %%", 100 * value);
       break;
     case Unit::number:
-      std::snprintf(text, sizeof text, "%.4g", value);
+      std::snprintf(text, sizeof text, value == std::round(value) ? "%.0f" : "%.4g", value);
       break;
     case Unit::seconds:
       std::snprintf(text, sizeof text, "%.1f s", value);

@@ -102,7 +102,11 @@ class Options {
   // In L2 eps is the length of the whole change and may be above 1.
   double eps(double otherwise, nn::AttackNorm norm = nn::AttackNorm::linf) {
     const bool pixels = norm == nn::AttackNorm::linf && std::isfinite(range.high);
-    return eps_ = number("eps", otherwise, 0, pixels ? range.high - range.low : kMost);
+    eps_ = number("eps", otherwise, 0, kMost);
+    if (pixels && eps_ > range.high - range.low)
+      throw ValueError(concat("attack: ", name(), ": eps must be at most ", range.high - range.low,
+                              ", the whole range of a pixel, got ", eps_, ". Write 8/255 for 8."));
+    return eps_;
   }
   double taken_eps() const { return eps_; }
   int64_t draws(int64_t otherwise) { return count("draws", otherwise); }

@@ -1,4 +1,7 @@
 // Attack words, the solver matrix and regimes through the program.
+#include "core/error.h"
+#include "core/ops.h"
+#include "nn/checkpoint.h"
 #include "tests/apps/program.h"
 #include "tests/nn/message_of.h"
 
@@ -55,6 +58,12 @@ TEST_CASE("attack words: each attack runs as it is listed, and what is refused")
   CHECK(run(here, through("reversible_heun:4", "reversible")).json()["results"].size() == 1);
   check_error(here, through("rk4:4", "reversible"), 1, "rk4 cannot be undone step by step");
   check_error(here, through("symplectic_euler:4", "checkpointed"), 1, "needs a separable field");
+  refused("autoattack,iterations=0", "a whole number of at least 1, got 0");
+  refused("square,queries=0", "a whole number of at least 1, got 0");
+  check_error(here,
+              {"attack", "a", "--attack", "fgsm", "--regime", "switching", "--solver",
+               "rk4:1+euler:2", "--weights", "0.5,0.4"},
+              1, "sum to 0.9, not to 1");
   // A model of another data set in an ensemble.
   run(here, {"train", "spheres-mlp,width=8", "--data", "spheres,dim=3", "--iterations", "2",
              "--quiet", "--out", "other"});
@@ -62,6 +71,49 @@ TEST_CASE("attack words: each attack runs as it is listed, and what is refused")
       here,
       {"attack", "a", "--attack", "fgsm", "--regime", "model-ensemble", "--ensemble", "other"}, 1,
       "They must be the same");
+  run(here, {"train", "spheres-mlp", "--data", "minima", "--iterations", "2", "--quiet", "--out",
+             "three"});
+  check_error(
+      here,
+      {"attack", "a", "--attack", "fgsm", "--regime", "model-ensemble", "--ensemble", "three"}, 1,
+      "tells 3 classes apart");
+}
+
+TEST_CASE("attack: an eps beyond the range of pixels") {
+  Folder here;
+  run(here, {"train", "cnn-mnist", "--limit", "100", "--batch", "50", "--iterations", "2",
+             "--quiet", "--out", "a"});
+  const auto refused = [&](const char* word, const char* text) {
+    check_error(here, {"attack", "a", "--attack", word, "--limit", "2"}, 1, text);
+  };
+  for (const char* name : {"fgsm", "pgd", "apgd-ce", "fab-t", "square", "autoattack", "uniform"})
+    refused(slope::concat(name, ",eps=8").c_str(),
+            "eps must be at most 1, the whole range of a pixel, got 8. Write 8/255 for 8.");
+  refused("apgd-t,eps=-8/255", "eps must not be negative, got -8/255");
+  check_error(here, {"train", "cnn-mnist", "--train-attack", "pgd,eps=1.5", "--out", "b"}, 1,
+              "got 1.5");
+  // A length may be above 1.
+  CHECK(run(here, {"attack", "a", "--attack", "fgsm,eps=1.5,norm=l2", "--limit", "2", "--quiet"})
+            .status == 0);
+}
+
+// Weights so large that the logits overflow: files with infinities are refused.
+TEST_CASE("attack: a model that tells no numbers is not robust, and the result says so") {
+  Folder here;
+  run(here, kSpheres).json();
+  const fs::path file = here / "a/model.safetensors";
+  const slope::nn::Checkpoint old = slope::nn::load_checkpoint(file);
+  std::vector<slope::nn::NamedTensor> broken = old.tensors;
+  for (slope::nn::NamedTensor& t : broken) t.tensor = full_like(t.tensor, 3e38);
+  slope::nn::save_checkpoint(file, broken, old.metadata);
+  for (const char* attack : {"pgd,eps=0.05", "square,eps=0.05,queries=5", "uniform,eps=0.05"}) {
+    CAPTURE(attack);
+    const Json result =
+        run(here, {"attack", "a", "--attack", attack, "--limit", "20", "--json", "--quiet"})
+            .json()["results"][0];
+    CHECK(result["accuracy"] == 0);
+    CHECK(contains(result["warnings"].dump(), "not finite"));
+  }
 }
 
 TEST_CASE("attack: a matrix with the figure to quote, warnings that come by themselves") {

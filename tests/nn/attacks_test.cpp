@@ -400,6 +400,25 @@ TEST_CASE("targets: zero and broken gradients are noticed, draws are averaged") 
   CHECK(mean.logits[0][0] == doctest::Approx(1.5));
 }
 
+// Logits as they should be, gradients NaN: the root of 0 has none.
+TEST_CASE("attacks: a gradient that is not a number moves nothing, and is told") {
+  const Victim victim(Dtype::f64);
+  const auto broken = [&](const Tensor& x) {
+    return victim.model()(x) + sum(sqrt(x.reshape({x.dim(0), 16}) * 0.0), {1}, true) * 0.0;
+  };
+  for (const Named& attack : all_attacks(0.1)) {
+    const std::string name = attack.name;
+    CAPTURE(name);
+    Target target(broken);
+    const Values after = attack.run(target, victim.samples).values();
+    for (const double v : after) REQUIRE((v >= 0 && v <= 1));
+    const bool climbs = name.starts_with("fgsm") || name.find("pgd") != std::string::npos ||
+                        name.starts_with("fab") || name == "deepfool" || name == "autoattack";
+    CHECK(target.notes().not_finite.empty() == !climbs);
+    if (name == "fgsm" || name == "deepfool") CHECK(after == victim.samples.x.values());
+  }
+}
+
 TEST_CASE("attacks: what they refuse") {
   const Victim v(Dtype::f32);
   Target t(v.model());
@@ -409,5 +428,11 @@ TEST_CASE("attacks: what they refuse") {
   CHECK(contains(message_of<ValueError>([&] { square(t, s, {.eps = 1.5}); }), "write 8/255"));
   CHECK(contains(message_of<ValueError>([&] { pgd(t, s, {.iterations = 0}); }), "at least 1"));
   CHECK(contains(message_of<ValueError>([&] { apgd(t, s, {.iterations = 0}); }), "at least 1"));
+  CHECK(contains(message_of<ValueError>([&] { fab(t, s, {.iterations = 0}); }), "at least 1"));
+  CHECK(contains(message_of<ValueError>([&] { deepfool(t, s, {.iterations = 0}); }), "at least 1"));
+  CHECK(contains(message_of<ValueError>([&] { square(t, s, {.queries = 0}); }), "at least 1"));
+  CHECK(contains(message_of<ValueError>([&] { spsa(t, s, {.iterations = 0}); }), "at least 1"));
+  CHECK(
+      contains(message_of<ValueError>([&] { autoattack(t, s, {.iterations = 0}); }), "at least 1"));
   CHECK(contains(message_of<ValueError>([&] { Target(v.model(), {.draws = 0}); }), "draws"));
 }

@@ -13,7 +13,7 @@
     lineChart(chart.title, text, chart.x, chart.y, series.filter((s) => s.points.length), { counts: chart.logarithmic, yAxis: chart.share ? asPercent : {} });
   });
 
-  const text = (v, unit) => v === null ? "-" : unit === "share" ? percent(v) : unit === "seconds" ? v.toFixed(1) + " s" : String(Number(v.toPrecision(4)));
+  const text = (v, unit) => v === null ? "-" : unit === "share" ? percent(v) : unit === "seconds" ? v.toFixed(1) + " s" : String(Number.isInteger(v) ? v : Number(v.toPrecision(4)));
   table("Published and measured", ["", "published", "measured", "\u00b1", "n", "of", "note"],
     data.rows.filter((r) => r.measured !== null || r.published !== null).map((r) => [r.what, text(r.published, r.unit), text(r.measured, r.unit), r.stderr === null ? "" : text(r.stderr, r.unit), r.n || "",
       [r.of, r.examples ? r.examples + " test samples" : ""].filter(Boolean).join(", "), r.note]), 1,
