@@ -106,7 +106,10 @@ TEST_CASE("attack: a model that tells no numbers is not robust, and the result s
   std::vector<slope::nn::NamedTensor> broken = old.tensors;
   for (slope::nn::NamedTensor& t : broken) t.tensor = full_like(t.tensor, 3e38);
   slope::nn::save_checkpoint(file, broken, old.metadata);
-  for (const char* attack : {"pgd,eps=0.05", "square,eps=0.05,queries=5", "uniform,eps=0.05"}) {
+  // Debug builds repeat a plan eagerly, and an eager solve says itself that the field is infinite.
+  ::setenv("SLOPE_CHECK_PLANS", "0", 1);
+  for (const std::string attack :
+       {"pgd,eps=0.05", "square,eps=0.05,queries=5", "uniform,eps=0.05"}) {
     CAPTURE(attack);
     const Json result =
         run(here, {"attack", "a", "--attack", attack, "--limit", "20", "--json", "--quiet"})
@@ -114,6 +117,7 @@ TEST_CASE("attack: a model that tells no numbers is not robust, and the result s
     CHECK(result["accuracy"] == 0);
     CHECK(contains(result["warnings"].dump(), "not finite"));
   }
+  ::unsetenv("SLOPE_CHECK_PLANS");
 }
 
 TEST_CASE("attack: a matrix with the figure to quote, warnings that come by themselves") {
