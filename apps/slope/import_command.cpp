@@ -73,6 +73,7 @@ int run(ImportCommand c, Settings settings) {
     throw DataError(concat(c.weights, ": ", name, " has values that are not finite."));
 
   const std::filesystem::path folder = make_run_folder(c.out, c.options.model, settings.force);
+  const RunLock lock(folder);  // the files of a run under way are not taken from under it
   remove_run_files(folder);
   write_atomically(folder / "config.toml", to_toml(c.options, settings));
   nn::save_checkpoint(folder / "model.safetensors", targets,

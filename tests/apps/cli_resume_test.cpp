@@ -262,6 +262,11 @@ TEST_CASE("train: a folder that a run is writing is left alone, also with --forc
   check_error(here, {"train", "--resume", "stopped"}, 1, "another slope train is writing this run");
   check_error(here, {"train", "spheres-conv", "--epochs", "1", "--out", "stopped", "--force"}, 1,
               "another slope train is writing this run");
+  fs::copy(here / "stopped/model.safetensors", here / "weights.safetensors");
+  check_error(here,
+              {"import", "weights.safetensors", "--model", "spheres-mlp", "--layout", "slope",
+               "--out", "stopped", "--force"},
+              1, "another slope train is writing this run");
   CHECK(read(here / "stopped/config.toml") == config);
   running.signal(SIGINT);
   CHECK(running.wait().status == 130);
