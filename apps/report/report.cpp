@@ -143,8 +143,8 @@ std::string notice(const Json& outcome) {
   }
   if (state == "running") {
     return "This run had not ended when this page was made: it was still training, or it was "
-           "killed. "
-           "slope train --resume goes on with a killed one.";
+           "killed "
+           "or ran into a full disk. slope train --resume goes on with one that no longer trains.";
   }
   return {};
 }

@@ -84,6 +84,7 @@ class GzipStream : public ByteStream {
     if (inflateInit2(&state_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
   }
   ~GzipStream() override { inflateEnd(&state_); }
+  bool packed() const override { return true; }
 
  private:
   size_t read_some(std::span<uint8_t> to) override {
@@ -131,6 +132,7 @@ class XzStream : public ByteStream {
     if (code != LZMA_OK) throw std::bad_alloc();
   }
   ~XzStream() override { lzma_end(&state_); }
+  bool packed() const override { return true; }
 
  private:
   size_t read_some(std::span<uint8_t> to) override {

@@ -25,6 +25,8 @@ class ByteStream {
   // promises.
   std::vector<uint8_t> read_up_to(size_t n);
   bool at_end();
+  // Whether the file has other bytes, which are unpacked on the way.
+  virtual bool packed() const { return false; }
 
   const std::string& name() const { return name_; }  // for messages
   uint64_t offset() const { return offset_; }        // of the next byte

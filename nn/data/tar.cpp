@@ -107,8 +107,11 @@ bool TarReader::read_header(Header* header) {
   uint64_t stated = 0, sum = 8 * ' ';  // the checksum's own field counts as blanks
   for (size_t i = 0; i < kBlock; ++i) sum += i < 148 || i >= 156 ? block[i] : 0;
   if (!parse_number(field(148, 8), &stated) || stated != sum) {
-    fail(header->at,
-         header->at == 0 ? "its checksum is wrong: not a tar archive" : "its checksum is wrong");
+    fail(header->at, header->at > 0 ? "its checksum is wrong"
+                     : archive_.packed()
+                         ? "its checksum is wrong: what is packed is not a tar archive"
+                         : "its checksum is wrong: not a tar archive, nor one "
+                           "packed by gzip or xz");
   }
   if (!parse_number(field(124, 12), &header->size)) fail(header->at, "its size is no sound number");
   header->type = block[156];

@@ -78,8 +78,13 @@ TEST_CASE("tar: bad archives") {
   CHECK(refusal("") ==
         "a.tar: not a tar archive: truncated: 0 bytes at offset 0 where a header of "
         "512 belongs.");
-  CHECK(refusal(std::string(600, 'x')) ==
-        "a.tar: tar header at offset 0: its checksum is wrong: not a tar archive.");
+  CHECK(
+      refusal(std::string(600, 'x')) ==
+      "a.tar: tar header at offset 0: its checksum is wrong: not a tar archive, nor one packed by "
+      "gzip or xz.");
+  CHECK(
+      refusal(gzip(std::string(600, 'x'))) ==
+      "a.tar: tar header at offset 0: its checksum is wrong: what is packed is not a tar archive.");
   CHECK(refusal(kAbc + std::string(600, 'x')) ==
         "a.tar: tar header at offset 1024: its checksum is wrong.");
   CHECK(refusal(kAbc + kAbc.substr(0, 100)) ==
