@@ -32,11 +32,10 @@ PEERS = ROOT / "bench" / "peers"
 
 @dataclass
 class Peer:
-    """A program of another library; each variant is one way to run it, the best of which counts."""
+    """A program of another library."""
 
     script: str
     packages: list  # to install; each is imported under the same name
-    variants: list  # of argument lists
 
 
 @dataclass
@@ -47,31 +46,85 @@ class Row:
     slope: list
     peer: str
     arguments: list
+    variants: list  # of argument lists: ways to run the peer, the best of which counts
+    per_evaluation: bool = False  # ratio of the time per evaluation: step controls differ
 
 
-PEER_LIBRARIES = {
-    "torch": Peer(
-        "torch_odenet.py",
-        ["torch", "torchdiffeq", "numpy"],
-        [["--layout", "nchw"], ["--layout", "channels_last"]],
-    ),
+PEERS_BY_NAME = {
+    "torch": Peer("torch_steps.py", ["torch", "torchdiffeq", "numpy"]),
+    "diffrax": Peer("diffrax_solves.py", ["jax", "diffrax"]),
 }
+RESTRICTED = {
+    "avx2": {
+        "SLOPE_MAX_ISA": "avx2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "DNNL_MAX_CPU_ISA": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    }
+}
+LAYOUTS = [["--layout", "nchw"], ["--layout", "channels_last"]]
+ADJOINTS = [["--adjoint", "recursive"], ["--adjoint", "direct"]]
 
 
-def odenet(what, solver, batch=128):
+def torch_row(what, model, solver, batch=128, gradient="through", slope=()):
+    adjoint = " adjoint" if gradient == "adjoint" else ""
+    arguments = ["--model", model, "--solver", solver, "--batch", str(batch)]
     return Row(
-        f"{what} odenet-mnist {solver} b{batch}",
-        [what, "--model", "odenet-mnist", "--solver", solver, "--batch", str(batch)],
+        f"{what} {model} {solver}{adjoint} b{batch}",
+        [what, *arguments, "--gradient", gradient, *slope],
         "torch",
-        ["--what", what, "--solver", solver, "--batch", str(batch)],
+        ["--what", what, *arguments, "--gradient", gradient],
+        LAYOUTS,
+        per_evaluation="@" in solver,
+    )
+
+
+def spheres_row(solver, peer, variants, dim=2, slope=()):
+    return Row(
+        f"train-step spheres-mlp dim={dim} {solver} b128",
+        ["train-step", "--model", "spheres-mlp", "--data", f"spheres,dim={dim}", "--solver", solver]
+        + list(slope),
+        peer,
+        ["--solver", solver, "--dim", str(dim)]
+        + (["--model", "spheres-mlp"] if peer == "torch" else []),
+        variants,
+    )
+
+
+def lotka_row(batch):
+    solver = "dopri5@1e-6"
+    stepping = ["--stepping", "per-sample"] if batch > 1 else []
+    return Row(
+        f"solve lotka-volterra {solver} b{batch}",
+        ["solve", "--problem", "lotka-volterra", "--until", "10", "--solver", solver]
+        + ["--batch", str(batch), *stepping],
+        "diffrax",
+        ["--case", "lotka-volterra", "--solver", solver, "--batch", str(batch)],
+        [["--adjoint", "recursive"]],
     )
 
 
 ROWS = [
-    odenet("train-step", "rk4:1"),
-    odenet("train-step", "rk4:4"),
-    odenet("train-step", "euler:1"),
-    odenet("train-step", "dopri5@1e-3"),
+    torch_row("train-step", "odenet-mnist", "rk4:1"),
+    torch_row("train-step", "odenet-mnist", "rk4:4"),
+    torch_row("train-step", "odenet-mnist", "dopri5@1e-3"),
+    torch_row("train-step", "odenet-mnist", "dopri5@1e-3", gradient="adjoint"),
+    torch_row("eval-step", "odenet-mnist", "rk4:4"),
+    torch_row("train-step", "premetanode10", "rk2:8", batch=32),
+    torch_row(
+        "attack-step",
+        "odenet-mnist",
+        "rk4:1",
+        slope=["--attack", "pgd,eps=0.3,step=0.01,iterations=40"],
+    ),
+    spheres_row("euler:64", "diffrax", ADJOINTS),
+    spheres_row("dopri5@1e-4", "diffrax", ADJOINTS[:1], slope=["--gradient", "checkpointed"]),
+    spheres_row("euler:64", "torch", [[]], dim=900),
+    lotka_row(1),
+    lotka_row(1000),
+    torch_row("train-step", "resnet-mnist", "rk4:1"),
 ]
 
 
@@ -84,8 +137,11 @@ class Timing:
     minima: list = field(default_factory=list)
     medians: list = field(default_factory=list)
     nfe: float = 0.0
+    of_peak: float = 0.0  # the most over the rounds; 0: not known
+    megabytes: float = 0.0  # resident, the most over the rounds
+    with_backward: bool = False  # evaluations of the backward solve count, too
 
-    def add(self, text):
+    def add(self, text, megabytes):
         try:
             (case,) = json.loads(text)["cases"]
         except (ValueError, KeyError) as error:
@@ -94,7 +150,11 @@ class Timing:
             ) from error
         self.minima.append(case["min_ms"])
         self.medians.append(case["median_ms"])
-        self.nfe = case.get("nfe", 0.0)
+        self.nfe = case["nfe"] + (case.get("nfe_backward", 0) if self.with_backward else 0)
+        if "peak_gflops" in case:
+            rate = case["gflop"] / case["min_ms"] * 1e3
+            self.of_peak = max(self.of_peak, rate / case["peak_gflops"])
+        self.megabytes = max(self.megabytes, megabytes)
 
     @property
     def least(self):
@@ -129,29 +189,31 @@ def python_of(folder, packages):
 
 def measure_row(row, options, machine):
     """Rounds of slope and every variant of the peer, one after the other."""
-    peer = PEER_LIBRARIES[row.peer]
+    peer = PEERS_BY_NAME[row.peer]
     python = python_of(options.venv, peer.packages)
     common = ["--threads", str(options.threads), "--samples", str(options.samples)]
     peers = [
         Timing(
-            f"{row.peer} {variant[-1]}",
+            " ".join([row.peer, *variant[-1:]]),
             [python, PEERS / peer.script, *row.arguments, *variant, *common],
         )
-        for variant in peer.variants
+        for variant in row.variants
     ]
     slope = Timing("slope", [options.program, "bench", *row.slope, *common, "--json"])
+    slope.with_backward = "adjoint" in row.slope  # the peer counts both, too
     timings = peers if options.peer_only else [slope, *peers]
     for number in range(options.rounds):
         print(f"{row.name}: round {number + 1} of {options.rounds}", file=sys.stderr)
         for timing in timings:
-            timing.add(machine.run_quietly(timing.command, options.attempts))
+            timing.add(*machine.run_quietly(timing.command, options.attempts))
     return None if options.peer_only else slope, peers
 
 
 def print_header(options):
     print(
-        f"{'row':<36} {'program':<20} {'min ms':>9} {'median ms':>9} {'nfe':>6}   "
-        f"({options.threads} threads, {options.rounds} rounds of {options.samples})"
+        f"{'row':<45} {'program':<20} {'min ms':>9} {'median ms':>9} {'nfe':>7} {'of peak':>7} "
+        f"{'MB':>6}   ({options.threads} threads, {options.isa or 'all instructions'}, "
+        f"{options.rounds} rounds of {options.samples})"
     )
 
 
@@ -159,16 +221,20 @@ def print_row(row, slope, peers):
     best = min(peers, key=lambda timing: timing.middle)
     for t in ([slope] if slope else []) + peers:
         note = "  <- best" if t is best and len(peers) > 1 else ""
-        print(f"{row.name:<36} {t.name:<20} {t.least:9.3f} {t.middle:9.3f} {t.nfe:6g}{note}")
-    if slope:
-        rounds = [p / s for p, s in zip(best.medians, slope.medians)]
+        share = f"{100 * t.of_peak:6.1f}%" if t.of_peak else f"{'':7}"
         print(
-            f"{row.name:<36} {'ratio':<20} {best.least / slope.least:9.2f} "
-            f"{best.middle / slope.middle:9.2f}          "
-            f"rounds {min(rounds):.2f} to {max(rounds):.2f}"
+            f"{row.name:<45} {t.name:<20} {t.least:9.3f} {t.middle:9.3f} {t.nfe:7.5g} {share} "
+            f"{t.megabytes:6.0f}{note}"
         )
-        if slope.nfe and slope.nfe != best.nfe:
-            warn(f"{row.name}: slope takes {slope.nfe:g} evaluations, {best.name} {best.nfe:g}")
+    if slope:
+        scale = slope.nfe / best.nfe if row.per_evaluation else 1
+        rounds = [scale * p / s for p, s in zip(best.medians, slope.medians)]
+        print(
+            f"{row.name:<45} {'ratio':<20} {scale * best.least / slope.least:9.2f} "
+            f"{scale * best.middle / slope.middle:9.2f}   "
+            f"rounds {min(rounds):.2f} to {max(rounds):.2f}"
+            + (", per evaluation" if row.per_evaluation else "")
+        )
 
 
 def figures(row, slope, peers):
@@ -176,8 +242,16 @@ def figures(row, slope, peers):
     timings = ([slope] if slope else []) + peers
     return {
         "row": row.name,
+        "per_evaluation": row.per_evaluation,
         "timings": [
-            {"program": t.name, "min_ms": t.minima, "median_ms": t.medians, "nfe": t.nfe}
+            {
+                "program": t.name,
+                "min_ms": t.minima,
+                "median_ms": t.medians,
+                "nfe": t.nfe,
+                "of_peak": t.of_peak,
+                "megabytes": t.megabytes,
+            }
             for t in timings
         ],
     }
@@ -195,6 +269,7 @@ def parse_options():
     add("--threads", type=int, default=os.cpu_count())
     add("--rounds", type=int, default=3)
     add("--samples", type=int, default=20, help="timed steps in each run")
+    add("--isa", choices=["avx2"], help="restrict slope and its peers to these instructions")
     add("--others", type=float, default=0.05, help="cores that other processes may use")
     add("--patience", type=float, default=60, help="seconds to wait for an idle machine")
     add("--attempts", type=int, default=4, help="runs before a disturbed one is kept")
@@ -217,6 +292,8 @@ def main():
         warn(f"{options.program} does not exist; run ./test.sh, or give --program")
         return 1
 
+    if options.isa:
+        os.environ |= RESTRICTED[options.isa]
     machine = Machine(options.others, options.patience)
     measured, failed = [], False
     for row in rows:
@@ -233,6 +310,7 @@ def main():
     if options.json:
         whole = {
             "threads": options.threads,
+            "isa": options.isa,
             "disturbed": machine.disturbed,
             "rows": [figures(*result) for result in measured],
         }

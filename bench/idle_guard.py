@@ -47,7 +47,7 @@ class Machine:
                 return False
 
     def run(self, command):
-        """Standard output of the command, and the cores that others used meanwhile."""
+        """Standard output of the command, its memory in MB, and the cores others used meanwhile."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             before, start = self.busy_seconds(), time.monotonic()
             process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
@@ -58,21 +58,21 @@ class Machine:
             out.seek(0), err.seek(0)
             if process.returncode != 0:
                 raise RunError(command, process.returncode, err.read().decode(errors="replace"))
-            return out.read().decode(), max(others - self.GRAIN, 0.0) / wall
+            return out.read().decode(), usage.ru_maxrss / 1e3, max(others - self.GRAIN, 0.0) / wall
 
     def run_quietly(self, command, attempts):
-        """Standard output of an undisturbed run, or of the last attempt with a warning."""
+        """Output and memory in MB of an undisturbed run, or of the last attempt with a warning."""
         for attempt in range(1, attempts + 1):
             idle = self.wait_until_idle()
-            text, others = self.run(command)
+            text, megabytes, others = self.run(command)
             if others <= self.allowed:
-                return text
+                return text, megabytes
             if not idle or attempt == attempts:
                 break
             print(f"  others used {others:.2f} cores meanwhile; once more", file=sys.stderr)
         self.disturbed += 1
         warn(f"disturbed run kept: others used {others:.2f} cores")
-        return text
+        return text, megabytes
 
 
 class RunError(Exception):

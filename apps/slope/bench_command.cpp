@@ -35,6 +35,7 @@ struct Case {
   std::string name;
   std::function<void()> step;
   std::function<double()> nfe;
+  std::function<double()> nfe_backward = [] { return 0.0; };
   CallCosts costs = {};
 };
 
@@ -53,6 +54,7 @@ Json measure(const Case& c, int64_t samples) {
           {"median_ms", milliseconds[milliseconds.size() / 2]},
           {"samples", samples},
           {"nfe", c.nfe()},
+          {"nfe_backward", c.nfe_backward()},
           {"gflop", c.costs.flops / 1e9},
           {"gbytes", c.costs.bytes / 1e9},
           {"calls", c.costs.calls},
@@ -103,8 +105,10 @@ Json bench_model(const BenchCommand& c, const Settings& settings) {
   int64_t step = 0;
   Case one{.name = concat(c.what, " ", model->word(), " ", c.solver, " b", c.batch),
            .step = {},
-           .nfe = {}};
+           .nfe = {},
+           .nfe_backward = {}};
   one.nfe = [&] { return meter.forward(); };
+  one.nfe_backward = [&] { return meter.backward(); };
   if (c.what == "train-step") {
     one.step = [&] {
       const Tensors keys = nn::step_keys(settings.seed, model->key_count(), step++);

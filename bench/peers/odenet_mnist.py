@@ -74,10 +74,12 @@ class Head(nn.Module):
 
 
 class OdeNet(nn.Module):
-    """208,266 parameters. `solver` is the method, options and tolerances for torchdiffeq.odeint."""
+    """208,266 parameters. `solver` is the method, options and tolerances for `odeint`, which is
+    torchdiffeq's, or its odeint_adjoint."""
 
-    def __init__(self, solver, activation=nn.ReLU(inplace=True)):
+    def __init__(self, solver, activation=nn.ReLU(inplace=True), odeint=torchdiffeq.odeint):
         super().__init__()
+        self.odeint = odeint
         self.stem = Stem(activation)
         self.ode = Field(activation)
         self.head = Head(activation)
@@ -86,5 +88,5 @@ class OdeNet(nn.Module):
     def forward(self, x):
         x = self.stem(x)
         times = torch.tensor([0.0, 1.0], dtype=x.dtype)
-        x = torchdiffeq.odeint(self.ode, x, times, **self.solver)[-1]
+        x = self.odeint(self.ode, x, times, **self.solver)[-1]
         return self.head(x)

@@ -1,6 +1,6 @@
 """The published networks in PyTorch + torchdiffeq, with parameters and buffers named as in slope.
 
-Used by tests/golden/make_exchange.py. `MODELS` maps slope's model words to functions solver -> module;
+Used by tests/golden/make_exchange.py and the speed peers beside this file. `MODELS` maps slope's model words to functions solver -> module;
 `solver` holds what torchdiffeq.odeint takes: method, options, tolerances.
 """
 
@@ -15,10 +15,15 @@ class OdeBlock(nn.Module):
     """Solves a field on [0, 1]. The field's parameters stand under the block's own name."""
 
     solver = None
+    evaluations = 0  # of all blocks
 
     def forward(self, x):
         times = torch.tensor([0.0, 1.0], dtype=x.dtype)
-        return torchdiffeq.odeint(self.field, x, times, **self.solver)[-1]
+        return torchdiffeq.odeint(self.counted, x, times, **self.solver)[-1]
+
+    def counted(self, t, x):
+        OdeBlock.evaluations += 1
+        return self.field(t, x)
 
 
 def solved(field_class):
@@ -257,9 +262,9 @@ class Points(ThreeConvolutions):
 
 @solved
 class PointMlp(nn.Module):
-    def __init__(self):
+    def __init__(self, dim):
         super().__init__()
-        self.linear1, self.linear2 = nn.Linear(2, 32), nn.Linear(32, 2)
+        self.linear1, self.linear2 = nn.Linear(dim, 32), nn.Linear(32, dim)
 
     def field(self, t, x):
         return self.linear2(F.relu(self.linear1(x)))
@@ -268,6 +273,10 @@ class PointMlp(nn.Module):
 def odenet_pixels():
     ode = ThreeConvolutions(nn.Conv2d, 3, 128)
     return Chain(("ode", ode), ("flatten", nn.Flatten()), ("linear", nn.Linear(3072, 10)))
+
+
+def spheres_mlp(dim=2):
+    return Chain(("ode", PointMlp(dim)), ("linear", nn.Linear(dim, 2)))
 
 
 MODELS = {
@@ -285,5 +294,5 @@ MODELS = {
     "spheres-conv": lambda: Chain(
         ("ode", Points(nn.Conv1d, 1, 32)), ("linear", nn.Linear(2, 2))
     ),
-    "spheres-mlp": lambda: Chain(("ode", PointMlp()), ("linear", nn.Linear(2, 2))),
+    "spheres-mlp": spheres_mlp,
 }
