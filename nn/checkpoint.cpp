@@ -268,18 +268,12 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, Device device,
   return checkpoint;
 }
 
-Checkpoint inspect_checkpoint(const std::filesystem::path& path) {
-  Reader reader(path);
-  const Header header = reader.header();
-  Checkpoint checkpoint{.tensors = {}, .metadata = header.metadata};
-  for (const Place& p : header.places) {
-    checkpoint.tensors.push_back(
-        {p.name, Tensor(Tensor::Body{.shape = p.shape,
-                                     .strides = contiguous_strides(p.shape),
-                                     .dtype = reader.dtype_of(p),
-                                     .device = default_device()})});
-  }
-  return checkpoint;
+CheckpointHeader inspect_checkpoint(const std::filesystem::path& path) {
+  const Header header = Reader(path).header();
+  CheckpointHeader found{.tensors = {}, .metadata = header.metadata};
+  for (const Place& p : header.places)
+    found.tensors.push_back({p.name, p.dtype ? name(*p.dtype) : p.dtype_name, p.shape});
+  return found;
 }
 
 void restore(const Checkpoint& checkpoint, const std::vector<NamedTensor>& targets,

@@ -39,9 +39,17 @@ void save_checkpoint(const std::filesystem::path& path, const std::vector<NamedT
 Checkpoint load_checkpoint(const std::filesystem::path& path, Device device = default_device(),
                            const std::function<bool(const std::string&)>& ignored = {});
 
-// The header alone: names, dtypes and shapes without values (tensors have no data), and the
-// metadata.
-Checkpoint inspect_checkpoint(const std::filesystem::path& path);
+// What the header says of a tensor of whatever dtype.
+struct TensorEntry {
+  std::string name,
+      dtype;  // "float32"; of those that slope has no tensors of as in the file: "I64"
+  Shape shape;
+};
+struct CheckpointHeader {
+  std::vector<TensorEntry> tensors;  // by where they lie
+  Metadata metadata;
+};
+CheckpointHeader inspect_checkpoint(const std::filesystem::path& path);
 
 // Overwrites `targets` in place with the tensors of the same names. Every mismatch (missing, left
 // over, another shape or dtype) is listed in one DataError, and then nothing has been written.

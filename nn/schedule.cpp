@@ -64,7 +64,7 @@ class Triangular final : public Schedule {
     const double x = 1 + static_cast<double>(step) / length - cycle;
     const double height =
         (x <= top ? x / top : (1 - x) / (1 - top)) / (halved_ ? std::pow(2, cycle - 1) : 1.0);
-    return {base_ + (rate_ - base_) * height, momentum_ - 0.1 * height};
+    return {base_ + (rate_ - base_) * height, momentum_ - std::min(0.1, momentum_) * height};
   }
 
  private:

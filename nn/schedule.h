@@ -32,10 +32,10 @@ class Schedule {
 //   cosine                 rate (1 + cos(pi i / n)) / 2 (Loshchilov and Hutter 2017)
 //   one-cycle              rate / 25 up to rate over the first 30 %, then down to rate / 25e4,
 //                          along cosines, while the momentum goes from 0.95 to 0.85 and back (Smith
-//                          and Topin 2018; PyTorch's OneCycleLR)
+//                          and Topin 2018; PyTorch's OneCycleLR, which moves Adam's beta1, too)
 //   triangular,up=S,base=B    from B (default 0) up to rate in S steps and back, again and again,
-//                          the momentum from `momentum` down by 0.1 and back likewise (Smith 2017;
-//                          PyTorch's CyclicLR)
+//                          the momentum from `momentum` down by 0.1, not below 0, and back likewise
+//                          (Smith 2017; PyTorch's CyclicLR)
 //                          down=S takes another number of steps for the way back
 //   triangular2,up=S,base=B   the same, the height halved after each cycle
 //   step,every=S,factor=F  times F (default 0.1) after every S steps

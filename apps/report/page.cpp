@@ -13,11 +13,12 @@ void replace(std::string& text, const std::string& mark, std::string_view with) 
   text.replace(at, mark.size(), with);
 }
 
-// JSON that may stand inside a <script>: no "</" that would end it.
+// JSON that may stand inside a <script>: without '<', so without "</script>" and "<!--".
 std::string script_safe(const nlohmann::ordered_json& json) {
   // A byte that is not UTF-8, in a configuration say, is no reason to have no report.
   std::string text = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  for (size_t at = 0; (at = text.find("</", at)) != std::string::npos;) text.replace(at, 2, "<\\/");
+  for (size_t at = 0; (at = text.find('<', at)) != std::string::npos;)
+    text.replace(at, 1, "\\u003c");
   return text;
 }
 

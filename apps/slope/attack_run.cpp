@@ -180,6 +180,8 @@ Attacked attack_run(const AttackRequest& c, const Settings& settings, Progress& 
         cell.after.correct = std::count(cell.after.right.begin(), cell.after.right.end(), true);
         measure_changes(test, changed, dtype, cell);
         warn_of_attack(cell, attacks[a], defence, known, attacker.notes(), test.size());
+        if (const std::string few = few_classes(test, "test"); !few.empty())
+          cell.warnings.push_back(few);
         if (!c.compare_gradient.empty()) {
           if (!cosines.contains(attack_solver))
             cosines[attack_solver] = compared(attacker_regime, attack_solver);

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <limits>
+#include <set>
 
 #include "core/nearest.h"
 #include "core/word.h"
@@ -93,6 +94,19 @@ void take_size(Word& word, nn::ImageFolderOptions* options) {
       x == std::string::npos ? options->height : whole_number(word.text(), size->substr(x + 1));
 }
 
+// The folder of pictures that "folder" or "folder,path=.." means.
+fs::path picture_folder(const std::optional<std::string>& path, const std::string& data_dir) {
+  fs::path folder = path.value_or(data_dir);
+  if (folder.empty())
+    throw ValueError("data: folder: which one? Say folder,path=DIR (or --data-dir DIR).");
+  for (const fs::path& root : data_folders(data_dir)) {
+    if (path && !fs::is_directory(folder) && fs::is_directory(root / *path)) folder = root / *path;
+  }
+  if (!fs::is_directory(folder))
+    throw DataError(concat("data: ", folder.string(), ": there is no such folder."));
+  return folder;
+}
+
 DataSets load_folder(Word& word, const std::string& data_dir, uint64_t seed) {
   nn::ImageFolderOptions options;
   take_size(word, &options);
@@ -102,14 +116,7 @@ DataSets load_folder(Word& word, const std::string& data_dir, uint64_t seed) {
   word.expect_empty("path, size, channels, test");
   const std::optional<double> share = ode::parse_number(share_text);
   if (!share) throw ValueError(concat("data: ", word.text(), ": test is not a number."));
-  fs::path folder = path.value_or(data_dir);
-  if (folder.empty())
-    throw ValueError("data: folder: which one? Say folder,path=DIR (or --data-dir DIR).");
-  for (const fs::path& root : data_folders(data_dir)) {
-    if (path && !fs::is_directory(folder) && fs::is_directory(root / *path)) folder = root / *path;
-  }
-  if (!fs::is_directory(folder))
-    throw DataError(concat("data: ", folder.string(), ": there is no such folder."));
+  const fs::path folder = picture_folder(path, data_dir);
   if (!fs::is_directory(folder / "train") || !fs::is_directory(folder / "test")) {
     nn::Dataset train = nn::read_image_folder(folder, options, "folder train");
     nn::Dataset test = train.hold_out(*share, seed);
@@ -198,6 +205,22 @@ bool is_image_data(const std::string& word) {
 nn::Range data_range(const std::string& word) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   return is_image_data(word) ? nn::Range{} : nn::Range{-kInfinity, kInfinity};
+}
+
+std::string few_classes(const nn::Dataset& first, const std::string& kind) {
+  const std::set<int32_t> seen(first.labels.begin(), first.labels.end());
+  if (static_cast<int64_t>(seen.size()) == first.classes) return {};
+  return concat("the first ", first.size(), " ", kind, " samples are of ", seen.size(), " of the ",
+                first.classes, " classes");
+}
+
+std::string settled(const std::string& word, const std::string& data_dir) {
+  Word parsed("data", word);
+  if (parsed.name() != "folder") return word;
+  const fs::path folder = picture_folder(parsed.take("path"), data_dir);
+  std::string settled = "folder,path=" + fs::absolute(folder).lexically_normal().string();
+  for (const auto& [name, value] : parsed.options()) settled += concat(",", name, "=", value);
+  return settled;
 }
 
 DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed) {

@@ -23,6 +23,11 @@ const std::vector<DataDescription>& data_list();
 // seed: of generated data. Errors: unknown word (ValueError), files that are not found (DataError:
 // where they were sought and what fetches them).
 DataSets load_data(const std::string& word, const std::string& data_dir, uint64_t seed);
+// What is to be said of the first samples of a set that are not of all its classes, as those of a
+// set that is sorted are not: "the first 100 test samples are of 1 of the 2 classes"; else empty.
+std::string few_classes(const nn::Dataset& first, const std::string& kind);
+// The word as it means the same in any place: a folder of pictures with its path in full.
+std::string settled(const std::string& word, const std::string& data_dir);
 // The names of its classes, their numbers where they have none. (classes)
 std::vector<std::string> class_labels(const nn::Dataset& data);
 // True for pixels in [0, 1]; points have no such range.

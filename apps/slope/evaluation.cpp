@@ -48,7 +48,8 @@ Evaluator::Evaluator(nn::Logits logits, bool plan, SolveMeter& meter)
     : meter_(meter), step_(std::move(logits), plan) {}
 
 Accuracy Evaluator::operator()(const nn::Dataset& data, int64_t batch, Dtype dtype,
-                               std::vector<double>* logits) {
+                               std::vector<double>* logits,
+                               const std::function<bool(int64_t)>& on_batch) {
   Accuracy result;
   meter_.clear();
   nn::Loader loader(data, std::min(batch, data.size()), false, 0, dtype);
@@ -69,6 +70,7 @@ Accuracy Evaluator::operator()(const nn::Dataset& data, int64_t batch, Dtype dty
     }
     result.loss += r.loss_sum;
     result.examples += b.labels.size();
+    if (on_batch && !on_batch(result.examples)) break;
   }
   result.loss /= static_cast<double>(result.examples);
   result.nfe = meter_.forward();

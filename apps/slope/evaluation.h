@@ -63,8 +63,10 @@ class Evaluator {
   // longer.
   Evaluator(nn::Logits logits, bool plan, SolveMeter& meter);
   // logits: receives those of all samples, (size, classes) row after row, where it is given.
+  // on_batch: called with the number of samples so far; false: that is enough.
   Accuracy operator()(const nn::Dataset& data, int64_t batch, Dtype dtype,
-                      std::vector<double>* logits = nullptr);
+                      std::vector<double>* logits = nullptr,
+                      const std::function<bool(int64_t)>& on_batch = {});
   // What is doubtful about the solves so far.
   const std::vector<std::string>& warnings() { return *meter_.warnings(); }
 

@@ -54,6 +54,8 @@ Evaluated evaluate_run(const EvaluationRequest& c, const Settings& settings, Pro
                     std::to_string(a.correct), shown(a.loss), concat(a.nfe)});
     if (defence.random()) results.back()["draws"] = draws_json(*defence.meta());
     std::vector<std::string> warnings = evaluate.warnings();
+    if (const std::string few = few_classes(test, "test"); c.limit > 0 && !few.empty())
+      warnings.push_back(few);
     if (!a.warning().empty()) warnings.push_back(a.warning());
     for (const std::string& warning : warnings) {
       results.back()["warnings"].push_back(warning);

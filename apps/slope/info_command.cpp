@@ -201,15 +201,14 @@ Answer ops() {
 }
 
 Answer checkpoint(const std::string& path) {
-  const nn::Checkpoint c = nn::inspect_checkpoint(path);
+  const nn::CheckpointHeader c = nn::inspect_checkpoint(path);
   Answer answer{{{"file", path}, {"metadata", c.metadata}, {"tensors", Json::array()}},
                 {{"tensor", "dtype", "shape"}},
                 {}};
-  for (const nn::NamedTensor& t : c.tensors) {
-    answer.json["tensors"].push_back({{"name", t.name},
-                                      {"dtype", name(t.tensor.dtype())},
-                                      {"shape", numbers(t.tensor.shape())}});
-    answer.rows.push_back({t.name, name(t.tensor.dtype()), to_string(t.tensor.shape())});
+  for (const nn::TensorEntry& t : c.tensors) {
+    answer.json["tensors"].push_back(
+        {{"name", t.name}, {"dtype", t.dtype}, {"shape", numbers(t.shape)}});
+    answer.rows.push_back({t.name, t.dtype, to_string(t.shape)});
   }
   return answer;
 }

@@ -1,5 +1,6 @@
 #include "apps/slope/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -7,8 +8,11 @@
 
 namespace slope::program {
 
-Progress::Progress(bool quiet, const std::string& log)
-    : quiet_(quiet), terminal_(::isatty(STDERR_FILENO)) {
+Progress::Progress(bool quiet, const std::string& log, std::chrono::milliseconds pause)
+    : quiet_(quiet),
+      terminal_(::isatty(STDERR_FILENO)),
+      pause_(pause),
+      last_line_(std::chrono::steady_clock::now()) {
   if (!log.empty()) log_.open(log, std::ios::app);
 }
 
@@ -20,17 +24,26 @@ void Progress::clear() {
 }
 
 void Progress::moving(const std::string& line) {
-  if (quiet_ || !terminal_) return;
   const auto now = std::chrono::steady_clock::now();
-  if (now - last_ < std::chrono::milliseconds(100)) return;
+  if (now - last_line_ >= pause_) {
+    last_line_ = now;
+    if (log_) log_ << line << std::endl;
+    if (!quiet_ && !terminal_) std::fprintf(stderr, "%s\n", line.c_str());
+  }
+  if (quiet_ || !terminal_ || now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
-  std::fprintf(stderr, "\r\033[K%s", line.c_str());
+  // A line that breaks could not be replaced: its end is left out.
+  winsize window{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1;
+  const std::string shown = known ? line.substr(0, window.ws_col - 1u) : line;
+  std::fprintf(stderr, "\r\033[K%s", shown.c_str());
   std::fflush(stderr);
   shown_ = true;
 }
 
 void Progress::line(const std::string& text) {
   clear();
+  last_line_ = std::chrono::steady_clock::now();
   if (!quiet_) std::fprintf(stderr, "%s\n", text.c_str());
   if (log_) log_ << text << std::endl;
 }

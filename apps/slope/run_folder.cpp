@@ -19,7 +19,7 @@ namespace slope::program {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kLastWeights = "model.safetensors";
+constexpr const char *kConfig = "config.toml", *kLastWeights = "model.safetensors";
 constexpr int64_t kLargestSize = 1 << 20;  // of a sample's axis; larger is a damaged file
 
 fs::path make_run_folder(const std::string& out, const std::string& model, bool force) {
@@ -67,7 +67,7 @@ RunLock::~RunLock() {
 }
 
 void remove_run_files(const fs::path& folder) {
-  for (const char* file : {"metrics.csv", "adapt.csv", "log.txt", "model.safetensors",
+  for (const char* file : {kConfig, "metrics.csv", "adapt.csv", "log.txt", "model.safetensors",
                            "best.safetensors", "plane.json", "states.json", "mistakes.json",
                            "pictures.json", "results.json", "outcome.json", "report.html"})
     fs::remove(folder / file);
@@ -153,6 +153,20 @@ std::vector<nn::NamedTensor> model_tensors(const nn::Module& model) {
   return all;
 }
 
+void read_config(const fs::path& folder, TrainingOptions& options, Settings& settings) {
+  OptionList list;
+  list.add("model", options.model, "");
+  add_training_options(list, options);
+  list.add("--seed", settings.seed, "");
+  list.add("--dtype", settings.dtype, "");
+  list.add_flag("--exact", settings.exact, "");
+  list.read_toml((folder / kConfig).string());
+}
+
+bool has_only_begun(const fs::path& folder) {
+  return fs::exists(folder / kConfig) && !fs::exists(folder / kLastWeights);
+}
+
 Run open_run(const std::string& place, const Settings& settings) {
   const bool file_named = fs::is_regular_file(place);
   const fs::path weights = file_named ? fs::path(place) : fs::path(place) / kLastWeights;
@@ -163,25 +177,22 @@ Run open_run(const std::string& place, const Settings& settings) {
           .settings = settings,
           .model = nullptr,
           .checkpoint = {}};
-  const fs::path config = run.folder / "config.toml";
   if (!file_named && !fs::is_directory(run.folder))
     throw DataError(concat(place, ": there is no such run folder."));
-  for (const fs::path& file : {config, weights}) {
+  if (!file_named && has_only_begun(run.folder))
+    throw DataError(concat(place, ": its training has not come to its first checkpoint. If it was ",
+                           "stopped: slope train --resume ", place, "."));
+  for (const fs::path& file : {run.folder / kConfig, weights}) {
     if (!fs::exists(file))
       throw DataError(
           concat(place, file_named ? ": not a file of a run: " : ": not a finished run: ",
                  file.filename().string(), " is missing",
                  file_named ? " beside it; slope import makes a run of weights alone." : "."));
   }
-  OptionList list;
-  list.add("model", run.options.model, "");
-  add_training_options(list, run.options);
-  list.add("--seed", run.settings.seed, "");
-  list.add("--dtype", run.settings.dtype, "");
-  list.add_flag("--exact", run.settings.exact, "");
-  list.read_toml(config.string());
+  read_config(run.folder, run.options, run.settings);
   const std::string trained_dtype = run.settings.dtype;
   if (settings.dtype_given) run.settings.dtype = settings.dtype;
+  run.data_seed = run.settings.seed;
   if (settings.seed_given) run.settings.seed = settings.seed;
   run.settings.exact = run.settings.exact || settings.exact;
 
@@ -248,7 +259,7 @@ std::string start_from(const std::string& place, const Settings& settings,
 
 nn::Dataset test_set(const Run& run, const std::string& word, int64_t limit,
                      const Settings& settings) {
-  nn::Dataset test = load_data(word, settings.data_dir, run.settings.seed).test;
+  nn::Dataset test = load_data(word, settings.data_dir, run.data_seed).test;
   const models::InputFacts& facts = run.model->facts();
   if (test.sample != facts.sample || test.classes != facts.classes) {
     throw ValueError(concat("data: ", word, " has samples ", test.sample, " of ", test.classes,

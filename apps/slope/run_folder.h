@@ -43,6 +43,7 @@ struct Run {
   TrainingOptions options;
   std::string solver = {};  // to use it with: that of the training, as far as it was adapted
   Settings settings;  // seed, dtype as trained unless given; exact as trained or given; else given
+  uint64_t data_seed = 0;  // of its training: which samples are the test set is no later choice
   std::unique_ptr<models::Classifier> model;
   nn::Checkpoint checkpoint;
   int64_t step = 0;                           // optimiser steps behind the weights
@@ -52,6 +53,11 @@ struct Run {
 // Weights are cast where another dtype is given. Errors: not a run folder, a checkpoint that does
 // not fit the model or has weights that are not finite.
 Run open_run(const std::string& place, const Settings& settings);
+// The options of the training that writes or wrote a run folder, and of the settings what changes
+// its numbers.
+void read_config(const std::filesystem::path& folder, TrainingOptions& options, Settings& settings);
+// Whether a training was stopped there before its first checkpoint.
+bool has_only_begun(const std::filesystem::path& folder);
 // Whether these are the weights that the folder's report and results are about.
 bool has_last_weights(const Run& run);
 // Whether `slope train` wrote it, with all that it takes to go on; imported weights are not.

@@ -4,6 +4,7 @@
 
 #include "apps/slope/commands.h"
 #include "apps/slope/output.h"
+#include "apps/slope/progress.h"
 #include "apps/slope/training_run.h"
 
 namespace slope::program {
@@ -15,34 +16,8 @@ struct TrainCommand {
   bool epochs_given = false;
 };
 
-int run(TrainCommand c, const Settings& given) {
-  apply_settings(given);
-  Settings settings = given;
-  std::optional<RunLock> lock;
-  std::optional<Run> old;
-  if (!c.resume.empty()) {
-    if (std::filesystem::is_regular_file(c.resume))
-      throw ValueError(concat("train: --resume goes on with a run folder, ", c.resume,
-                              " is a file. Start anew from these weights with --init."));
-    lock.emplace(c.resume);
-    old = open_run(c.resume, given);
-    if (!can_go_on(*old))
-      throw ValueError(concat("train: ", c.resume, " holds imported weights: there is no training ",
-                              "to go on with. Start one from them: slope train ",
-                              old->model->word(), " --init ", c.resume, "."));
-    const int64_t epochs = c.options.epochs;
-    c.options = old->options;
-    if (c.epochs_given) {
-      c.options.epochs = epochs;
-      c.options.iterations = 0;
-    }
-    settings.seed = old->settings.seed;
-    settings.dtype = old->settings.dtype;
-    settings.exact = old->settings.exact;
-  } else if (c.options.model.empty()) {
-    throw UsageError("MODEL (or --resume RUN) is required");
-  }
-  const Trained done = train_run(c.options, settings, c.out, old ? &*old : nullptr);
+// -> the exit status.
+int finish(const Trained& done, const Settings& settings) {
   if (done.stopped_by) {
     std::cerr << "stopped and saved; go on with: slope train --resume " << done.folder.string()
               << "\n";
@@ -56,6 +31,46 @@ int run(TrainCommand c, const Settings& given) {
                  ", report ", done.result["report"].get<std::string>(), "\n"));
   }
   return 0;
+}
+
+int run(TrainCommand c, const Settings& given) {
+  apply_settings(given);
+  Settings settings = given;
+  std::optional<RunLock> lock;
+  std::optional<Run> old;
+  if (!c.resume.empty()) {
+    if (std::filesystem::is_regular_file(c.resume))
+      throw ValueError(concat("train: --resume goes on with a run folder, ", c.resume,
+                              " is a file. Start anew from these weights with --init."));
+    lock.emplace(c.resume);
+    const int64_t epochs = c.options.epochs;
+    const auto take_epochs = [&] {
+      if (!c.epochs_given) return;
+      c.options.epochs = epochs;
+      c.options.iterations = 0;
+    };
+    if (has_only_begun(c.resume)) {
+      lock.reset();  // the run, which begins again, takes it itself
+      read_config(c.resume, c.options, settings);
+      take_epochs();
+      settings.force = true;
+      Progress(settings.quiet).line(c.resume + ": stopped before its first checkpoint; once more");
+      return finish(train_run(c.options, settings, c.resume, nullptr), settings);
+    }
+    old = open_run(c.resume, given);
+    if (!can_go_on(*old))
+      throw ValueError(concat("train: ", c.resume, " holds imported weights: there is no training ",
+                              "to go on with. Start one from them: slope train ",
+                              old->model->word(), " --init ", c.resume, "."));
+    c.options = old->options;
+    take_epochs();
+    settings.seed = old->settings.seed;
+    settings.dtype = old->settings.dtype;
+    settings.exact = old->settings.exact;
+  } else if (c.options.model.empty()) {
+    throw UsageError("MODEL (or --resume RUN) is required");
+  }
+  return finish(train_run(c.options, settings, c.out, old ? &*old : nullptr), settings);
 }
 
 // A run goes on with its own options: others would be ignored, so they are refused.

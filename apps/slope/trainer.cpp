@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <set>
 
 #include "apps/slope/augment_word.h"
 #include "apps/slope/output.h"
@@ -13,6 +12,7 @@ namespace slope::program {
 namespace {
 
 constexpr int64_t kEvaluationBatch = 250;
+constexpr const char* kDataSum = "data-checksum";  // of the training samples, in checkpoints
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -31,11 +31,10 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
   if (!resume && !options.init.empty()) started_ = start_from(options.init, settings, *model_);
   if (options.limit > 0) {
     data_.train = data_.train.first(options.limit);
-    const std::set<int32_t> seen(data_.train.labels.begin(), data_.train.labels.end());
-    if (static_cast<int64_t>(seen.size()) < data_.train.classes)  // points and folders are sorted
-      notices_.push_back(concat("the first ", options.limit, " training samples are of ",
-                                seen.size(), " of the ", data_.train.classes, " classes"));
+    if (const std::string few = few_classes(data_.train, "training"); !few.empty())
+      notices_.push_back(few);
   }
+  data_sum_ = data_.train.checksum();
   if (options.validation > 0) validation_ = data_.train.hold_out(options.validation, settings.seed);
   optimizer_ = nn::make_optimizer(options.optimizer, model_->named_parameters(),
                                   {.weight_decay = options.weight_decay,
@@ -115,6 +114,11 @@ void Trainer::restore(const Run& run) {
   nn::restore(run.checkpoint, state(), file);
   exchange_average();
   const MetadataReader reader(run.checkpoint.metadata, file);
+  int64_t samples_sum = 0;
+  reader.read(kDataSum, samples_sum);
+  if (samples_sum != data_sum_)
+    throw DataError(concat(file, ": trained on other samples than those of ", options_.data,
+                           " now. Start anew from these weights with --init."));
   at_ = read_position(reader, loader_->batches(), data_.train.size());
   read_schedule(reader, *schedule_);
   if (adapt_) {
@@ -145,6 +149,7 @@ void Trainer::save(const std::string& name) {
     throw SolveError(astray(concat(bad, " is not finite after step ", at_.step)));
   nn::Metadata metadata = model_metadata(*model_, options_, settings_);
   write_position(at_, metadata);
+  metadata[kDataSum] = std::to_string(data_sum_);
   write_schedule(*schedule_, metadata);
   if (adapt_) adapt_->write(metadata);
   if (const auto& names = data_.train.class_names; !names.empty())
@@ -188,7 +193,7 @@ bool Trainer::train_epoch(const volatile std::sig_atomic_t& stop) {
     count(result, batch.labels.size());
     if (adapt_ && adapt_->after_step(at_.step - 1)) renew_solver();
     at_.seconds += now() - start;
-    record_.step(at_, total_steps(), options_.batch, values.rate);
+    record_.step(at_, values.rate);
     if (options_.checkpoint_every > 0 && at_.step % options_.checkpoint_every == 0)
       save("model.safetensors");
     if (stop) return false;
@@ -234,13 +239,23 @@ std::vector<std::string> Trainer::further_columns() const {
   return columns;
 }
 
-void Trainer::end_epoch() {
+// False when it was stopped; the epoch has not ended then.
+bool Trainer::end_epoch(const volatile std::sig_atomic_t& stop) {
+  const double start = now();
   const auto seen = static_cast<double>(at_.seen);
   at_.train_loss = at_.loss_sum / seen;
   exchange_average();
   const bool last = at_.step >= total_steps();
   const Accuracy test = (*evaluator_)(data_.test, kEvaluationBatch, settings_.value_dtype(),
-                                      last ? &test_logits_ : nullptr);
+                                      last ? &test_logits_ : nullptr, [&](int64_t done) {
+                                        record_.testing(at_, done, data_.test.size());
+                                        return !stop;
+                                      });
+  if (stop) {
+    test_logits_.clear();
+    exchange_average();
+    return false;
+  }
   if (const std::string warning = test.warning(); !warning.empty())
     record_.warning(concat("on the test set after epoch ", at_.epoch + 1, " ", warning));
   if (at_.epoch == 0) {  // of the solves; later epochs would only repeat them
@@ -258,9 +273,11 @@ void Trainer::end_epoch() {
   exchange_average();
   record_.epoch(at_, result, last);
   schedule_->observe(watched);
+  at_.test_seconds += now() - start;
   at_.begin_epoch();
   if (best) save("best.safetensors");
   if (options_.checkpoint_every == 0 || last) save("model.safetensors");
+  return true;
 }
 
 bool Trainer::validate(EpochResult& result, double& loss) {
@@ -296,7 +313,7 @@ void Trainer::watch_robustness(EpochResult& result) {
 bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_atomic_t& stop) {
   folder_ = folder;
   resumed_seconds_ = at_.seconds;
-  record_.open(folder, further_columns(), at_.epoch);
+  record_.open(folder, further_columns(), at_.epoch, epoch_steps(), total_steps());
   if (adapt_) adapt_->open(folder, at_.step);
   record_.line(concat(model_->word(), ": ", model_->parameter_count(), " parameters, ",
                       data_word(options_), ", ", data_.train.size(), " training and ",
@@ -306,11 +323,10 @@ bool Trainer::run(const std::filesystem::path& folder, const volatile std::sig_a
   for (const std::string& notice : notices_) record_.warning(notice);
   // The last checkpoint may stand behind the last step and before the end of its epoch.
   while (at_.step < total_steps() || at_.batch > 0) {
-    if (!train_epoch(stop)) {
+    if (!train_epoch(stop) || !end_epoch(stop)) {
       save("model.safetensors");
       return false;
     }
-    end_epoch();
   }
   if (const std::string draws = solve_.draws_text(); !draws.empty()) record_.line(draws);
   exchange_average();  // for good: the model is what has been saved

@@ -51,7 +51,7 @@ class Trainer {
   void renew_solver();
   bool train_epoch(const volatile std::sig_atomic_t& stop);
   void count(const nn::StepResult& result, int64_t samples);
-  void end_epoch();
+  bool end_epoch(const volatile std::sig_atomic_t& stop);
   // Loss and accuracy on what is held out, for the record. True where it has never been better.
   bool validate(EpochResult& result, double& loss);
   // Accuracy under attack of some training samples, for the record.
@@ -82,6 +82,7 @@ class Trainer {
   bool overfitted_ = false;           // after the last epoch
   std::string started_;               // with --init: from which weights
   std::vector<std::string> notices_;  // what is to be told before the first step
+  uint32_t data_sum_ = 0;             // of the training samples
   double loading_ = 0;          // seconds spent waiting for batches since this program started
   double resumed_seconds_ = 0;  // of training before that
 };

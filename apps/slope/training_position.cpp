@@ -18,7 +18,7 @@ void each_field(P& p, F f) {
   f("step", p.step), f("epoch", p.epoch), f("batch", p.batch);
   f("loss-sum", p.loss_sum), f("penalty-sum", p.penalty_sum);
   f("correct", p.correct), f("seen", p.seen);
-  f("seconds", p.seconds), f("examples", p.examples);
+  f("seconds", p.seconds), f("test-seconds", p.test_seconds), f("examples", p.examples);
   f("train-loss", p.train_loss);
   f("test-accuracy", p.test_accuracy), f("best-accuracy", p.best_accuracy);
   f("validation-accuracy", p.validation_accuracy), f("best-validation", p.best_validation);

@@ -19,9 +19,10 @@ struct Position {
   double penalty_sum = 0;
   int64_t correct = 0;
   int64_t seen = 0;
-  double seconds = 0;     // of training, evaluations not counted
-  int64_t examples = 0;   // of the whole run
-  double train_loss = 0;  // mean of the last finished epoch
+  double seconds = 0;       // of training, evaluations not counted
+  double test_seconds = 0;  // of the evaluations at the ends of the epochs
+  int64_t examples = 0;     // of the whole run
+  double train_loss = 0;    // mean of the last finished epoch
   double test_accuracy = 0;
   double best_accuracy = 0;  // on the test set
   double validation_accuracy = 0;

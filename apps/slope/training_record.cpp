@@ -1,5 +1,6 @@
 #include "apps/slope/training_record.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
@@ -35,11 +36,21 @@ std::string formatted(const char* format, ...) {
   return text;
 }
 
+double seconds_left(const Position& at, int64_t epoch_steps, int64_t total) {
+  const int64_t tests = (total + epoch_steps - 1) / epoch_steps - at.epoch;
+  const double step = at.seconds / static_cast<double>(std::max<int64_t>(at.step, 1)),
+               test = at.test_seconds / static_cast<double>(std::max<int64_t>(at.epoch, 1));
+  return static_cast<double>(total - at.step) * step + static_cast<double>(tests) * test;
+}
+
 // A checkpoint may hold all steps of an epoch and yet stand before its end, so epochs count, not
 // steps; those that are not finished come again. A line without its end was cut off while it was
 // written.
 void TrainingRecord::open(const std::filesystem::path& folder,
-                          const std::vector<std::string>& further, int64_t finished_epochs) {
+                          const std::vector<std::string>& further, int64_t finished_epochs,
+                          int64_t epoch_steps, int64_t total) {
+  epoch_steps_ = epoch_steps;
+  total_ = total;
   progress_ = std::make_unique<Progress>(quiet_, (folder / "log.txt").string());
   metrics_ = folder / "metrics.csv";
   std::string kept = kMetricsHeader;
@@ -53,20 +64,24 @@ void TrainingRecord::open(const std::filesystem::path& folder,
   write_atomically(metrics_, kept);
 }
 
-void TrainingRecord::step(const Position& at, int64_t total, int64_t batch, double learning_rate) {
-  const double seen = std::fmax(static_cast<double>(at.seen), 1), rate = samples_per_second(at);
-  const auto left = static_cast<double>(total - at.step) * static_cast<double>(batch);
+void TrainingRecord::step(const Position& at, double learning_rate) {
+  const double seen = std::fmax(static_cast<double>(at.seen), 1);
   progress_->moving(formatted(
       "epoch %lld  step %lld/%lld  %.0f/s  left %s  loss %.4f  accuracy %.4f  lr %.2e  "
       "NFE %.4g/%.4g",
-      whole(at.epoch + 1), whole(at.step), whole(total), rate,
-      duration_text(left / std::fmax(rate, 1e-9)).c_str(), at.loss_sum / seen,
+      whole(at.epoch + 1), whole(at.step), whole(total_), samples_per_second(at),
+      duration_text(seconds_left(at, epoch_steps_, total_)).c_str(), at.loss_sum / seen,
       static_cast<double>(at.correct) / seen, learning_rate, at.nfe_forward, at.nfe_backward));
+}
+
+void TrainingRecord::testing(const Position& at, int64_t done, int64_t samples) {
+  progress_->moving(formatted("epoch %lld  step %lld/%lld  testing %lld/%lld", whole(at.epoch + 1),
+                              whole(at.step), whole(total_), whole(done), whole(samples)));
 }
 
 void TrainingRecord::epoch(const Position& at, const EpochResult& r, bool last) {
   std::ofstream out(metrics_, std::ios::app);
-  out << formatted("%lld,%lld,%.3f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g", whole(at.epoch + 1),
+  out << formatted("%lld,%lld,%.6f,%.6g,%.9g,%.9g,%.9g,%.9g,%.6g,%.6g", whole(at.epoch + 1),
                    whole(at.step), at.seconds, r.rate, at.train_loss, at.train_accuracy(),
                    unsigned_nan(r.test_loss), at.test_accuracy, at.nfe_forward, at.nfe_backward);
   for (double value : r.further) out << formatted(",%.9g", unsigned_nan(value));

@@ -42,8 +42,9 @@ void report_early_end(const std::filesystem::path& folder, const Trainer& traine
 Trained train_run(TrainingOptions options, const Settings& settings, const std::string& out,
                   const Run* old) {
   complete(options);
+  // In full: config.toml repeats the run from any folder.
+  options.data = settled(options.data, settings.data_dir);
   if (!old && !options.init.empty()) {
-    // In full: config.toml repeats the run from any folder.
     const std::filesystem::path init = std::filesystem::absolute(options.init).lexically_normal();
     std::error_code none;
     if (!out.empty() &&

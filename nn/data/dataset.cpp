@@ -1,5 +1,7 @@
 #include "nn/data/dataset.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -51,6 +53,19 @@ void gather_from(const std::vector<Stored>& from, std::span<const int64_t> indic
 }
 
 }  // namespace
+
+uint32_t Dataset::checksum() const {
+  uLong sum = 0;
+  const auto add = [&](const auto& values) {
+    if (values.empty()) return;  // zlib would begin anew
+    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(values.data()),
+                  values.size() * sizeof values[0]);
+  };
+  add(labels);
+  add(pixels);
+  add(points);
+  return static_cast<uint32_t>(sum);
+}
 
 Dataset Dataset::first(int64_t n) const {
   if (n < 1 || n > size()) {

@@ -22,6 +22,8 @@ struct Dataset {
 
   int64_t size() const { return static_cast<int64_t>(labels.size()); }
   bool has_pixels() const { return !pixels.empty(); }
+  // CRC-32 of labels and samples.
+  uint32_t checksum() const;
   // The first n samples; n larger than the set: ValueError.
   Dataset first(int64_t n) const;
   // Takes a share of the samples out, drawn by the seed, and returns them; both keep the file's

@@ -107,6 +107,26 @@ TEST_CASE("resume: a run that is killed has a whole checkpoint and goes on to th
   }
 }
 
+TEST_CASE("resume: a run that is stopped before its first checkpoint begins again") {
+  Folder here;
+  run(here, into("whole")).json();
+  fs::create_directories(here / "stopped");
+  fs::copy_file(here / "whole/config.toml", here / "stopped/config.toml");
+  write(here / "stopped/log.txt", "what was before\n");
+  check_error(here, {"eval", "stopped"}, 1,
+              "stopped: its training has not come to its first checkpoint. If it was stopped: "
+              "slope train --resume stopped.");
+  const Result r = run(here, kResume);
+  CHECK(r.json()["run"] == "stopped");
+  CHECK(r.error.starts_with("stopped: stopped before its first checkpoint; once more"));
+  check_same(here);
+  CHECK(read(here / "stopped/log.txt").find("what was before") == std::string::npos);
+  // Longer, if asked for.
+  fs::remove(here / "stopped/model.safetensors");
+  CHECK(run(here, {"train", "--resume", "stopped", "--epochs", "1", "--json"}).json()["epochs"] ==
+        1);
+}
+
 // All that a run may carry from step to step. The average is what is saved, and evaluated.
 TEST_CASE("resume: average, plateau, groups and regularisers go on to the same bits") {
   Folder here;

@@ -343,7 +343,7 @@ TEST_CASE("damaged runs: one line that names the file") {
   check_error(here, {"eval", "a", "--limit", "5000"}, 1, "1000 samples");
   check_error(here, {"train", "--resume", "a", "--solver", "rk4:2"}, 2, "--solver");
   fs::remove(file);
-  check_error(here, {"eval", "a"}, 1, "model.safetensors is missing");
+  check_error(here, {"eval", "a"}, 1, "its training has not come to its first checkpoint");
 }
 
 TEST_CASE("data that is missing or damaged: one line that names it") {

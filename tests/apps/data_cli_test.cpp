@@ -175,6 +175,48 @@ TEST_CASE("train on a folder of pictures: augmented, validated, the same bits ho
   CHECK(picture["name"] == (picture["class"] == 0 ? "dark" : "light"));
 }
 
+TEST_CASE(
+    "a folder of pictures without a test half: the same ones are held out wherever it is used") {
+  const Folder here;
+  write_folder(here / "p", 40);
+  fs::create_directories(here / "elsewhere");
+  run(here, {"train", "cnn-mnist", "--data", "folder,channels=1,test=1/4", "--data-dir", "p",
+             "--batch", "10", "--epochs", "1", "--seed", "3", "--out", "run", "--json"})
+      .json();
+  // In full, so that the run can be repeated and used from any place.
+  const std::string config = read(here / "run/config.toml");
+  const std::string path = fs::canonical(here / "p").string();
+  CHECK(config.find("data = 'folder,path=" + path + ",channels=1,test=1/4'") != std::string::npos);
+  const auto loss = [&](const Arguments& more) {
+    Arguments a{"eval", (here / "run").string(), "--json"};
+    a.insert(a.end(), more.begin(), more.end());
+    return run(here, a).json()["results"][0]["loss"].get<double>();
+  };
+  CHECK(loss({}) == loss({"--seed", "4"}));
+  const Json few = run(here, {"eval", "run", "--limit", "5", "--json"}).json();
+  CHECK(few["results"][0]["warnings"][0] == "the first 5 test samples are of 1 of the 2 classes");
+  run(here, {"train", "--config", "run/config.toml", "--out", "again", "--json"}).json();
+  CHECK(read(here / "again/model.safetensors").size() ==
+        read(here / "run/model.safetensors").size());
+}
+
+TEST_CASE("a run goes on with the samples that it began with, or not at all") {
+  const Folder here;
+  write_folder(here / "p", 20);
+  fs::rename(here / "p/dark", here / "p/<!--<script>");  // its report is to be whole all the same
+  run(here, {"train", "cnn-mnist", "--data", "folder,path=p,channels=1", "--batch", "8", "--epochs",
+             "1", "--out", "run", "--json"})
+      .json();
+  CHECK(read(here / "run/report.html").find("<!--<script>") == std::string::npos);
+  CHECK(read(here / "run/report.html").find("\\u003c!--\\u003cscript>") != std::string::npos);
+  // As many pictures, one of them of the other class.
+  fs::rename(here / "p/light/7.png", here / "p/<!--<script>/x.png");
+  write_picture(here / "p/light/7.png", true, 99);
+  fs::remove(here / "p/<!--<script>/3.png");
+  check_error(here, {"train", "--resume", "run", "--epochs", "2"}, 1,
+              "trained on other samples than those of folder,path=");
+}
+
 TEST_CASE("folders of pictures and augmentations that do not fit") {
   Folder here;
   write_folder(here / "p", 10);

@@ -129,15 +129,32 @@ TEST_CASE("checkpoint: the layout is that of the format") {
   CHECK(bytes.substr(8 + length, 4) == std::string("\x00\x00\xc0\x3f", 4));  // 1.5, little-endian
 }
 
+TEST_CASE("checkpoint: other dtypes can be looked at, not loaded") {
+  const ScratchFolder folder;
+  for (const auto& [dtype, bytes] : {std::pair{"F16", 2}, {"BF16", 2}, {"I64", 8}, {"U8", 1}}) {
+    const std::string size = std::to_string(2 * bytes);
+    write_bytes(folder / "a.safetensors",
+                file_of(concat(R"({"a": {"dtype": ")", dtype,
+                               R"(", "shape": [2], "data_offsets": [0,)", size, "]}}"),
+                        static_cast<size_t>(2 * bytes)));
+    const CheckpointHeader c = inspect_checkpoint(folder / "a.safetensors");
+    REQUIRE(c.tensors.size() == 1);
+    CHECK(c.tensors[0].dtype == dtype);
+    CHECK(c.tensors[0].shape == Shape{2});
+    CHECK(contains(message_of<DataError>([&] { load_checkpoint(folder / "a.safetensors"); }),
+                   concat("a is ", dtype, "; slope reads F32, F64 and I32")));
+  }
+}
+
 TEST_CASE("checkpoint: the header alone tells names, dtypes and shapes") {
   const ScratchFolder folder;
   save_checkpoint(folder / "a.safetensors", some_tensors(), {{"step", "12"}});
-  const Checkpoint c = inspect_checkpoint(folder / "a.safetensors");
+  const CheckpointHeader c = inspect_checkpoint(folder / "a.safetensors");
   REQUIRE(c.tensors.size() == 4);
   for (size_t i = 0; i < 4; ++i) {
     CHECK(c.tensors[i].name == some_tensors()[i].name);
-    CHECK(describe(c.tensors[i].tensor) == describe(some_tensors()[i].tensor));
-    CHECK_FALSE(c.tensors[i].tensor.has_data());
+    CHECK(c.tensors[i].dtype == name(some_tensors()[i].tensor.dtype()));
+    CHECK(c.tensors[i].shape == some_tensors()[i].tensor.shape());
   }
   CHECK(c.metadata.at("step") == "12");
 }
@@ -177,9 +194,6 @@ TEST_CASE("checkpoint: hostile headers") {
       {file_of(R"({"a": 1})"), "a has no dtype, shape or data_offsets"},
       {file_of(R"({"a": {"dtype": "F32", "shape": []}})", 4), "a has no dtype, shape"},
       {file_of(one("3", "[1]", "[0,4]"), 4), "a dtype that is not text"},
-      {file_of(one(R"("F16")", "[2]", "[0,4]"), 4), "a is F16; slope reads F32, F64 and I32"},
-      {file_of(one(R"("BF16")", "[2]", "[0,4]"), 4), "a is BF16"},
-      {file_of(one(R"("I64")", "[1]", "[0,8]"), 8), "a is I64"},
       {file_of(one(R"("F32")", R"("4")", "[0,4]"), 4), "a shape that is no list"},
       {file_of(one(R"("F32")", "[1,1,1,1,1,1,1,1,1,1,1,1]", "[0,4]"), 4), "too long"},
       {file_of(one(R"("F32")", "[-1]", "[0,4]"), 4), "something else than whole numbers"},

@@ -85,6 +85,20 @@ TEST_CASE("layers: parameters have the shapes they say, bias where asked") {
   CHECK(narrow.describe() == "GroupNorm 4, 4 groups");
 }
 
+TEST_CASE("LayerNorm: every row has mean 0 and variance 1, then weight, bias and activation") {
+  const LayerNorm norm({.channels = 5, .activation = Activation::relu, .parameters = in_double()});
+  CHECK(norm.parameter_count() == 10);
+  CHECK(norm.describe() == "LayerNorm 5 + relu");
+  const Tensor x = mixed({2, 3, 5}, Dtype::f64);
+  const Tensor weight = tensor({1, -2, 0.5, 3, 1}, {5}, Dtype::f64),
+               bias = tensor({0, 1, -1, 0.5, 2}, {5}, Dtype::f64);
+  copy_into(norm.weight, weight);
+  copy_into(norm.bias, bias);
+  const Tensor centred = x - mean(x, {2}, true);
+  const Tensor unit = centred / sqrt(mean(square(centred), {2}, true) + 1e-5);
+  check_close(norm(x), relu(unit * weight + bias).values(), 1e-12);
+}
+
 TEST_CASE("residual block: the shortcut is x, or a projection where the shape changes") {
   Rng rng(1);
   const PreActivationBlock same({.in = 4, .out = 4, .groups = 2, .parameters = in_double()}, rng);

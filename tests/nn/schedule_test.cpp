@@ -94,6 +94,11 @@ TEST_CASE("schedule: a triangle may fall slower than it rises") {
   CHECK_THROWS_AS(make_schedule("triangular,up=10,down=0", 1, 0.9), slope::ValueError);
 }
 
+TEST_CASE("schedule: triangular takes no momentum below 0") {
+  CHECK(make_schedule("triangular,up=10", 0.5, 0.05)->at(10, 40).momentum == 0);
+  CHECK(make_schedule("triangular,up=10", 0.5, 0.0)->at(10, 40).momentum == 0);
+}
+
 TEST_CASE("schedule: triangular keeps its height, triangular2 not") {
   const auto s = make_schedule("triangular,up=10,base=0.1", 0.5, 0.9);
   for (int64_t cycle : {0, 20, 60}) {
