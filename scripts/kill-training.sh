@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Kills a training COUNT times (default 100) with SIGKILL at random moments, goes on with it each time,
-# and compares the weights it ends with, bit for bit, with those of a run that was left alone.
+# and compares what it ends with, weights, best weights and curves, bit for bit, with a run that was
+# left alone.
 #   scripts/kill-training.sh [COUNT] [SEED]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -48,9 +49,12 @@ kill_a_run() {
   "$slope" train --resume stopped --quiet >/dev/null
   for run in whole stopped; do
     "$slope" export "$run" --layout slope --out "$run.safetensors" --force --quiet >/dev/null
+    "$slope" export "$run/best.safetensors" --layout slope --out "$run-best.safetensors" --force --quiet >/dev/null
+    cut -d , -f 1,2,4- "$run/metrics.csv" >"$run.csv"  # without the seconds
   done
-  if ! cmp whole.safetensors stopped.safetensors; then
-    echo "kill-training: the weights differ (seed $seed)" >&2
+  if ! { cmp whole.safetensors stopped.safetensors && cmp whole-best.safetensors stopped-best.safetensors &&
+    cmp whole.csv stopped.csv; }; then
+    echo "kill-training: the runs differ (seed $seed)" >&2
     exit 1
   fi
 }
@@ -58,6 +62,6 @@ kill_a_run() {
 while ((killed < count)); do
   runs=$((runs + 1))
   kill_a_run "$runs"
-  echo "$killed of $count kills: the same weights, bit for bit"
+  echo "$killed of $count kills: the same weights, best weights and curves, bit for bit"
 done
-echo "$killed kills of $runs runs ($before_first went on before their first checkpoint): the same weights, bit for bit"
+echo "$killed kills of $runs runs ($before_first went on before their first checkpoint): the same weights, best weights and curves, bit for bit"

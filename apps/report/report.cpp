@@ -123,7 +123,8 @@ Json figures(const Json& metrics, double epoch_steps) {
   return list;
 }
 
-std::string summary(const std::string& config, const Json& metrics) {
+std::string summary(const std::string& config, const Json& metrics, const Json& outcome) {
+  if (!outcome.is_object()) return config_value(config, "data") + ", imported weights";
   const std::string solver = solves(metrics) ? config_value(config, "solver") + ", " : "";
   return config_value(config, "data") + ", trained with " + solver +
          config_value(config, "optimizer") + ", batch " + config_value(config, "batch");
@@ -161,7 +162,7 @@ void write(const fs::path& run) {
   const Json outcome = read_json(run / "outcome.json");
   const double first = metrics.empty() ? 1 : metrics.front()["step"].get<double>();
   const double epoch_steps = outcome.is_object() ? outcome.value("epoch_steps", first) : first;
-  Json data{{"summary", summary(config, metrics)},
+  Json data{{"summary", summary(config, metrics, outcome)},
             {"notice", notice(outcome)},
             {"epoch_steps", epoch_steps},
             {"config", config},

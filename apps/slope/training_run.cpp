@@ -57,6 +57,7 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
   // Everything that can be wrong shows before a folder is touched.
   Trainer trainer(options, settings, load_data(options.data, settings.data_dir, settings.seed),
                   old);
+  if (!old) check_one_step(options, settings, trainer.data().train);
   const std::filesystem::path folder =
       old ? old->folder : make_run_folder(out, options.model, settings.force);
   std::optional<RunLock> lock;  // of an old run the caller has it, since before it was read
@@ -72,6 +73,9 @@ Trained train_run(TrainingOptions options, const Settings& settings, const std::
   action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  struct sigaction before {};
+  sigaction(SIGHUP, nullptr, &before);
+  if (before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // nohup keeps it running
   write_outcome(folder, trainer, "running");
   try {
     if (!trainer.run(folder, stopped_by)) {

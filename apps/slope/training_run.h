@@ -14,7 +14,7 @@ struct Trained {
   nlohmann::ordered_json result;  // of a finished one, Trainer::result and the report's path
 };
 // A new run in `out`, or runs/MODEL-001 and so on where that is empty; or, with `old`, one that
-// goes on in its folder. SIGINT and SIGTERM end it early; a second one ends the program.
+// goes on in its folder. SIGINT, SIGTERM and SIGHUP end it early; a second one ends the program.
 Trained train_run(TrainingOptions options, const Settings& settings, const std::string& out,
                   const Run* old);
 

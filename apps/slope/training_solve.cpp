@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "apps/slope/regime.h"
+#include "apps/slope/solver_path.h"
+#include "nn/train.h"
 #include "ode/regularize.h"
 #include "ode/solver_word.h"
 
@@ -95,6 +97,30 @@ std::string TrainingSolve::draws_text() const {
   for (size_t i = 0; i < std::min(uses.size(), kShown); ++i)
     text += concat(i ? ", " : " ", uses[i].first, " ", uses[i].second, " times");
   return uses.size() > kShown ? text + ", .." : text;
+}
+
+void check_one_step(const TrainingOptions& options, const Settings& settings,
+                    const nn::Dataset& train) {
+  TrainingOptions one = options;
+  one.regime = "standalone";
+  one.weights = one.noise = "";
+  const ode::Regime regime = ode::parse_regime(options.regime, options.solver, options.weights,
+                                               options.noise, options.draw);
+  for (const ode::Solver& solver : regime.solvers) {
+    one.solver = ode::solver_word(solver);
+    const auto model = new_model(one, settings, train);
+    const TrainingSolve solve(one, settings, *model);
+    const auto optimizer = nn::make_optimizer("sgd", model->named_parameters());
+    nn::TrainStep step([&](const Tensor& x, nn::Pass& pass) { return solve(x, pass, 0); },
+                       *optimizer, {.plan = false});
+    const nn::Batch two = nn::make_batch(train, spread(train.size(), 2), settings.value_dtype());
+    try {
+      step(two.x, two.labels, optimizer->numbers(0, 0, 1),
+           nn::step_keys(settings.seed, solve.key_count(), 0));
+    } catch (const SolveError&) {
+      // Whether a solve succeeds depends on the samples: the training will tell.
+    }
+  }
 }
 
 }  // namespace slope::program

@@ -65,4 +65,10 @@ class TrainingSolve {
   bool plan_;
 };
 
+// Takes one step of a network made for it on two samples, with each solver of the options. Solver,
+// gradient, stepping, regularisers and layers that do not fit each other show only there:
+// ValueError.
+void check_one_step(const TrainingOptions& options, const Settings& settings,
+                    const nn::Dataset& train);
+
 }  // namespace slope::program

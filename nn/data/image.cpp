@@ -79,8 +79,6 @@ struct File {
   }
 };
 
-// Every chunk is whole and has the right checksum, up to the one that ends the file: stb_image
-// reads over both kinds of damage.
 void check_size(const File& file, int64_t width, int64_t height) {
   if (width < 1 || height < 1 || width > kLongestSide || height > kLongestSide ||
       width * height > kMostPixels) {
@@ -89,6 +87,8 @@ void check_size(const File& file, int64_t width, int64_t height) {
   }
 }
 
+// Every chunk is whole and has the right checksum, up to the one that ends the file: stb_image
+// reads over both kinds of damage.
 void check_png(const File& file) {
   for (size_t at = 8;;) {
     if (file.bytes.size() < at + 12) file.fail(concat("truncated at offset ", file.bytes.size()));

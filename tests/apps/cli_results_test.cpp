@@ -89,6 +89,27 @@ TEST_CASE("results: those of other data, dtype or seed stand beside each other, 
             .json()["results"][0]["examples"] == 1000);
 }
 
+TEST_CASE("train: options that do not fit each other leave the run that --force overwrites alone") {
+  Folder here;
+  train(here);
+  const std::string before = read(here / "a/model.safetensors");
+  const std::pair<Arguments, const char*> wrong[] = {
+      {{"--gradient", "reversible"}, "rk4 cannot be undone step by step"},
+      {{"--regularize", "error=1"}, "needs a method that estimates its error"},
+      {{"--regime", "switching", "--solver", "reversible-heun:2+rk4:2", "--gradient", "reversible"},
+       "rk4 cannot be undone step by step"}};
+  for (const auto& [options, message] : wrong) {
+    for (const char* out : {"a", "b"}) {
+      Arguments all{"train", "spheres-mlp", "--out", out, "--force"};
+      all.insert(all.end(), options.begin(), options.end());
+      check_error(here, all, 1, message);
+    }
+  }
+  CHECK(read(here / "a/model.safetensors") == before);
+  CHECK(fs::exists(here / "a/report.html"));
+  CHECK(!fs::exists(here / "b"));
+}
+
 TEST_CASE("results: a training that goes on leaves none of those before") {
   Folder here;
   train(here);

@@ -62,10 +62,11 @@ void check_same(const Folder& here) {
 
 }  // namespace
 
-TEST_CASE("resume: after Ctrl-C and SIGTERM a run ends as if it had not been stopped") {
+TEST_CASE("resume: after Ctrl-C, SIGTERM and SIGHUP a run ends as if it had not been stopped") {
   Folder here;
+  ::signal(SIGHUP, SIG_DFL);  // it is heard unless it was ignored from the start, as under nohup
   const Json whole = run(here, into("whole")).json();
-  const std::pair<int, int> signals[] = {{SIGINT, 130}, {SIGTERM, 143}};
+  const std::pair<int, int> signals[] = {{SIGINT, 130}, {SIGTERM, 143}, {SIGHUP, 129}};
   Arguments next = into("stopped");
   int stopped = 0;
   for (const auto& [number, status] : signals) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "apps/slope/data_source.h"
+#include "apps/slope/mistakes.h"
 #include "apps/slope/plane.h"
 #include "apps/slope/run_folder.h"
 #include "apps/slope/solver_path.h"
@@ -106,5 +107,41 @@ TEST_CASE("states.json: norms of the states and slopes of the network's own step
             doctest::Approx(norms[20] + 0.7 * (norms[21] - norms[20])).epsilon(1e-3));
     }
     y = y + 0.5 * f;
+  }
+}
+
+TEST_CASE("mistakes.json: what is taken for what, and the surest mistakes first") {
+  const Folder folder;
+  nn::Dataset test{.name = "made up",
+                   .sample = {1, 2, 1},
+                   .classes = 3,
+                   .pixels = {},
+                   .points = {},
+                   .labels = {}};
+  std::vector<double> logits;
+  // Samples 0, 3 and 4 are decided wrongly, with rising certainty.
+  const double rows[][3] = {{1, 0, 0}, {0, 5, 0}, {0, 0, 2}, {0, 3, 0}, {7, 0, 0}};
+  test.labels = {1, 1, 2, 0, 2};
+  for (uint8_t i = 0; i < 5; ++i) {
+    logits.insert(logits.end(), rows[i], rows[i] + 3);
+    test.pixels.insert(test.pixels.end(), {i, static_cast<uint8_t>(100 + i)});
+  }
+  write_mistakes(folder.path(), logits, test, 12);
+  const Json found = Json::parse(read(folder / "mistakes.json"));
+  CHECK(found["step"] == 12);
+  CHECK(found["confusion"] == Json({{0, 1, 0}, {1, 1, 0}, {1, 0, 1}}));
+  REQUIRE(found["wrong"].size() == 3);
+  const int order[] = {4, 3, 0};
+  for (size_t i = 0; i < 3; ++i) {
+    const Json& wrong = found["wrong"][i];
+    const auto sample = static_cast<size_t>(order[i]);
+    CHECK(wrong["label"] == test.labels[sample]);
+    CHECK(wrong["pixels"] == Json({order[i], 100 + order[i]}));
+    const double* row = rows[sample];
+    const double* best = std::max_element(row, row + 3);
+    CHECK(wrong["decided"] == best - row);
+    CHECK(wrong["probability"].get<double>() ==
+          doctest::Approx(std::exp(*best) /
+                          (std::exp(row[0]) + std::exp(row[1]) + std::exp(row[2]))));
   }
 }

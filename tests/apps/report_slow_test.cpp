@@ -131,8 +131,8 @@ TEST_CASE("report: a browser draws the charts and pictures of digits, without an
 TEST_CASE("report: points stand still until they are asked to move, and come to their end") {
   if (browser().empty()) SKIP_TEST("there is no Chromium on this machine");
   Folder here;
-  run(here,
-      {"train", "spheres-mlp", "--solver", "euler:3", "--epochs", "4", "--out", "points", "--json"})
+  run(here, {"train", "spheres-mlp", "--solver", "euler:3", "--gradient", "through", "--epochs",
+             "4", "--out", "points", "--json"})
       .json();
   run(here, {"eval", "points", "--solver", "euler", "--steps", "1,2,4", "--json"}).json();
   const Json plane = Json::parse(read(here / "points/plane.json"));
@@ -166,7 +166,13 @@ TEST_CASE("report: points stand still until they are asked to move, and come to 
   CHECK(stands_at(played, "1.00"));
   CHECK(has(played.document, "Play</button>"));
   CHECK(played.screen.pixels != start.screen.pixels);
-  const Opened end = open_in_browser(here, "points/report.html#t=1");
+  add_script(
+      here, "points/report.html", "curves.html",
+      "document.title = typeof Chart === 'undefined' ? '' : JSON.stringify(Object.fromEntries("
+      "[...document.querySelectorAll('canvas')].map((c) => Chart.getChart(c)).filter(Boolean)"
+      ".map((c) => [c.canvas.ariaLabel, Object.fromEntries(c.data.datasets.map("
+      "(d) => [d.label, d.data.map((p) => p.y)]))])));");
+  const Opened end = open_in_browser(here, "curves.html#t=1");
   CHECK(stands_at(end, "1.00"));
 
   // Where no motion is wanted, t goes by quarters.
@@ -183,6 +189,28 @@ TEST_CASE("report: points stand still until they are asked to move, and come to 
     SKIP_TEST("the program was built without a chart library");
   CHECK(has(start.document, "<h2>Accuracy under other solvers</h2>"));
   CHECK(has(start.document, "<h2>Evaluations of the field</h2>"));
+
+  // The curves are the columns of metrics.csv.
+  const size_t title = end.document.find("<title>") + 7;
+  const Json charts =
+      Json::parse(end.document.substr(title, end.document.find("</title>") - title));
+  std::istringstream rows(read(here / "points/metrics.csv"));
+  std::vector<std::vector<double>> columns(10);
+  std::string row, cell;
+  std::getline(rows, row);
+  while (std::getline(rows, row)) {
+    std::istringstream cells(row);
+    for (auto& column : columns) {
+      std::getline(cells, cell, ',');
+      column.push_back(std::stod(cell));
+    }
+  }
+  CHECK(charts["Loss"] == Json({{"train", columns[4]}, {"test", columns[6]}}));
+  CHECK(charts["Accuracy"] == Json({{"train", columns[5]}, {"test", columns[7]}}));
+  CHECK(charts["Learning rate"] == Json({{"rate", columns[3]}}));
+  REQUIRE(columns[8] != columns[9]);
+  CHECK(charts["Evaluations of the field"] ==
+        Json({{"forward", columns[8]}, {"backward", columns[9]}}));
 }
 
 TEST_CASE("report: three classes have their names; a run that went wrong says so") {

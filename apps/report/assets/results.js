@@ -8,7 +8,7 @@ report.results = (() => {
     return own.filter((r) => r.examples === most);
   };
   // What a result was measured on, where it is not what the run was trained on.
-  const other = (r) => [r.data === data.data ? "" : ", " + r.data, r.dtype === data.dtype ? "" : ", " + r.dtype].join("");
+  const other = (r) => [r.data === data.data ? "" : ", " + r.data, r.dtype === data.dtype ? "" : ", " + r.dtype, r.stepping === "per-sample" ? ", steps per sample" : ""].join("");
   const alone = (regime) => !regime || regime === "standalone";
   return { evals: data.results.eval || [], attacks: data.results.attack || [], comparable, other, alone };
 })();
