@@ -31,6 +31,10 @@ report.lineChart = (() => {
     return lines.concat(bands);
   }
 
+  // Chart.js leaves the dashes of a line out of its legend.
+  const dashed = (chart) => Chart.defaults.plugins.legend.labels.generateLabels(chart)
+    .map((item) => ({ ...item, lineDash: chart.data.datasets[item.datasetIndex].borderDash }));
+
   // series: [{label, points: [[x, y, name of the point if it has one]], band: [[x, low, high]], dashed, color: the number of one}]
   // x, y: what the axes say; options: {section, counts: x in powers of two, yAxis, xAxis: more for Chart.js}
   return (title, text, x, y, series, options = {}) => {
@@ -48,7 +52,7 @@ report.lineChart = (() => {
           tooltip: { filter: ({ dataset }) => !dataset.isBand, callbacks: { label: ({ raw, dataset, formattedValue }) => (raw.name || dataset.label) + ": " + formattedValue } },
           legend: {
             display: drawn.length > 1,
-            labels: { color: css("--text"), usePointStyle: true, pointStyle: "line", boxWidth: 28, filter: ({ datasetIndex }, { datasets: all }) => !all[datasetIndex].isBand },
+            labels: { color: css("--text"), usePointStyle: true, pointStyle: "line", boxWidth: 28, pointStyleWidth: 28, generateLabels: dashed, filter: ({ datasetIndex }, { datasets: all }) => !all[datasetIndex].isBand },
           },
         },
         scales: { x: axis(x, xAxis), y: axis(y, options.yAxis) },

@@ -37,11 +37,28 @@
     g.stroke();
   }
 
+  // The coordinates along two edges of the square from -r to r.
+  function scale(g, r) {
+    const rough = r / 4, ten = 10 ** Math.floor(Math.log10(rough)), unit = [1, 2, 5, 10].find((m) => m * ten >= rough) * ten;
+    g.fillStyle = g.strokeStyle = css("--text");
+    g.lineWidth = 1;
+    g.font = "16px sans-serif";
+    for (let k = Math.ceil(-r / unit); k <= r / unit; ++k) {
+      const [at] = mapping(r)([k * unit, 0]), text = String(+(k * unit).toPrecision(3));
+      if (at < 30 || at > size - 30) continue;  // the corner
+      line(g, [[at, size], [at, size - 8]]);
+      line(g, [[0, size - at], [8, size - at]]);
+      g.textAlign = "center"; g.fillText(text, at, size - 14);
+      g.textAlign = "left"; g.fillText(text, 12, size - at + 5);
+    }
+  }
+
   // ---- what it decides ----
   const map = panel("What it decides", "A point that starts here is decided as this colour, the paler the less sure. Dots: test points in the colour of their own class; one on the wrong colour is a mistake.");
   const guess = 1 / names.length;  // how sure one is who knows nothing
   map.g.drawImage(cells(plane.decided.length, (i, j) => [...rgb(plane.decided[i][j]), 255 * (0.06 + 0.42 * (plane.sure[i][j] - guess) / (1 - guess))]), 0, 0, size, size);
   for (const [x, y, label] of plane.points) dot(map.g, mapping(plane.range)([x, y]), label, 5);
+  scale(map.g, plane.range);
 
   // ---- how points move ----
   const { solver, steps, t: times, moving, flows, flow_t: flowTimes, reach } = plane, px = mapping(reach);
@@ -108,6 +125,7 @@
       g.beginPath(); g.arc(...place(flow, flowTimes, t), 7, 0, 7); g.stroke();
     });
     moving.forEach(({ label, path }, i) => dot(g, place(path, times, t), label, i % every ? 4 : 6));
+    scale(g, reach);
   }
 
   // ---- a slider for t, a button to let it run ----

@@ -5,7 +5,7 @@
   // By what a pass costs: so every solver has its place, fixed steps or not, and methods can be compared.
   const byMethod = {};
   for (const r of comparable(evals)) {
-    const method = (alone(r.regime) ? "" : r.regime + " ") + r.solver.split(/[:@~]/)[0] + (r.solver.includes("@") ? "@" : "") + (r.stepping === "per-sample" ? " per sample" : "");
+    const method = (alone(r.regime) ? "" : r.regime + " ") + r.solver.split(/[:@~]/)[0] + (r.solver.includes("@") ? " adaptive" : "") + (r.stepping === "per-sample" ? " per sample" : "");
     if (r.nfe > 0) (byMethod[method] = byMethod[method] || []).push([r.nfe, r.accuracy, r.solver]);
   }
   const series = Object.entries(byMethod).map(([label, p]) => ({ label, points: p.sort((a, b) => a[0] - b[0]) }));
