@@ -218,7 +218,9 @@ std::string settled(const std::string& word, const std::string& data_dir) {
   Word parsed("data", word);
   if (parsed.name() != "folder") return word;
   const fs::path folder = picture_folder(parsed.take("path"), data_dir);
-  std::string settled = "folder,path=" + fs::absolute(folder).lexically_normal().string();
+  const std::string path = fs::absolute(folder).lexically_normal().string();
+  if (path.find(',') != std::string::npos) return word;  // no word can say it
+  std::string settled = "folder,path=" + path;
   for (const auto& [name, value] : parsed.options()) settled += concat(",", name, "=", value);
   return settled;
 }

@@ -26,7 +26,8 @@ DataSets load_data(const std::string& word, const std::string& data_dir, uint64_
 // What is to be said of the first samples of a set that are not of all its classes, as those of a
 // set that is sorted are not: "the first 100 test samples are of 1 of the 2 classes"; else empty.
 std::string few_classes(const nn::Dataset& first, const std::string& kind);
-// The word as it means the same in any place: a folder of pictures with its path in full.
+// The word as it means the same in any place: a folder of pictures with its path in full, unless
+// that has a comma.
 std::string settled(const std::string& word, const std::string& data_dir);
 // The names of its classes, their numbers where they have none. (classes)
 std::vector<std::string> class_labels(const nn::Dataset& data);

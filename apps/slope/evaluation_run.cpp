@@ -71,7 +71,7 @@ void add_evaluation_options(OptionList& options, EvaluationRequest& values) {
       ->required();
   options
       .add("--solver", values.solvers,
-           "Solver; repeat it for more. Default: the one of the training")
+           "Solver; repeat it for more. Default: the one of the training, of several the first")
       ->allow_extra_args(false);
   add_regime_options(options, values.regime);
   options.add("--steps", values.steps, "Step counts to sweep, e.g. 1,2,4,8", positive())

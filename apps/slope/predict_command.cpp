@@ -149,7 +149,8 @@ Command predict_command(CLI::App& program, Settings& settings) {
   options->add("run", values->run, "Run folder (its last weights), or RUN/best.safetensors")
       ->required();
   options->add("images", values->images, "Pictures (PNG, JPEG, BMP, ..) of the model's size");
-  options->add("--solver", values->solver, "Solver; default: the one of the training");
+  options->add("--solver", values->solver,
+               "Solver; default: the one of the training, of several the first");
   options->add_flag("--resize", values->resize, "Scale pictures of another size");
   options->add_flag(
       "--invert", values->invert,

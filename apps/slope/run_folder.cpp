@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -164,7 +165,11 @@ void read_config(const fs::path& folder, TrainingOptions& options, Settings& set
 }
 
 bool has_only_begun(const fs::path& folder) {
-  return fs::exists(folder / kConfig) && !fs::exists(folder / kLastWeights);
+  if (!fs::exists(folder / kConfig) || fs::exists(folder / kLastWeights)) return false;
+  std::ifstream in(folder / "outcome.json");
+  const auto outcome = nlohmann::json::parse(in, nullptr, false);
+  const std::string state = outcome.is_object() ? outcome.value("state", "") : "";
+  return state == "running" || state == "failed";
 }
 
 Run open_run(const std::string& place, const Settings& settings) {

@@ -114,6 +114,12 @@ TEST_CASE("resume: a run that is stopped before its first checkpoint begins agai
   fs::create_directories(here / "stopped");
   fs::copy_file(here / "whole/config.toml", here / "stopped/config.toml");
   write(here / "stopped/log.txt", "what was before\n");
+  // Weights that a finished run has lost are not made anew over its head, nor those of an import.
+  for (const char* outcome : {R"({"state": "finished"})", ""}) {
+    write(here / "stopped/outcome.json", outcome);
+    check_error(here, {"train", "--resume", "stopped"}, 1, "model.safetensors is missing");
+  }
+  write(here / "stopped/outcome.json", R"({"state": "running"})");
   check_error(here, {"eval", "stopped"}, 1,
               "stopped: its training has not come to its first checkpoint. If it was stopped: "
               "slope train --resume stopped.");
@@ -124,6 +130,7 @@ TEST_CASE("resume: a run that is stopped before its first checkpoint begins agai
   CHECK(read(here / "stopped/log.txt").find("what was before") == std::string::npos);
   // Longer, if asked for.
   fs::remove(here / "stopped/model.safetensors");
+  write(here / "stopped/outcome.json", R"({"state": "failed"})");
   CHECK(run(here, {"train", "--resume", "stopped", "--epochs", "1", "--json"}).json()["epochs"] ==
         1);
 }

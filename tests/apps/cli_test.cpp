@@ -343,6 +343,8 @@ TEST_CASE("damaged runs: one line that names the file") {
   check_error(here, {"eval", "a", "--limit", "5000"}, 1, "1000 samples");
   check_error(here, {"train", "--resume", "a", "--solver", "rk4:2"}, 2, "--solver");
   fs::remove(file);
+  check_error(here, {"eval", "a"}, 1, "model.safetensors is missing");
+  write(here / "a/outcome.json", R"({"state": "running"})");
   check_error(here, {"eval", "a"}, 1, "its training has not come to its first checkpoint");
 }
 

@@ -200,6 +200,20 @@ TEST_CASE(
         read(here / "run/model.safetensors").size());
 }
 
+TEST_CASE("a folder of pictures whose full path no word can say stays as it was given") {
+  const Folder here;
+  write_folder(here / "a,b/p", 1);
+  const fs::path before = fs::current_path();
+  fs::current_path(here / "a,b");
+  const std::string plain = slope::program::settled("folder,path=p,size=8", "");
+  fs::current_path(here.path());
+  fs::rename(here / "a,b", here / "ab");
+  const std::string full = slope::program::settled("folder,path=ab/p,size=8", "");
+  fs::current_path(before);
+  CHECK(plain == "folder,path=p,size=8");
+  CHECK(full == "folder,path=" + fs::canonical(here / "ab/p").string() + ",size=8");
+}
+
 TEST_CASE("a run goes on with the samples that it began with, or not at all") {
   const Folder here;
   write_folder(here / "p", 20);
