@@ -117,6 +117,7 @@ Batch::Batch(const Field& field, const Tensor& y0, const std::vector<std::vector
 
 std::vector<double> Batch::now() {
   std::vector<double> ts;
+  ts.reserve(rows());
   for (size_t row = 0; row < rows(); ++row) ts.push_back(at(row).control.t());
   return ts;
 }
@@ -170,8 +171,10 @@ void Batch::choose_first_steps() {
 
 void Batch::attempt() {
   PerSampleAttempt made{
-      .cut = std::exchange(cut_, {}), .samples = who_, .from = now(), .to = {}, .y = y_};
+      .cut = std::exchange(cut_, {}), .samples = {}, .from = now(), .to = {}, .y = y_};
+  if (options_.record) made.samples = who_;
   made.reached.resize(reached_.size());
+  made.to.reserve(rows());
   for (size_t row = 0; row < rows(); ++row) {
     made.to.push_back(at(row).moving ? at(row).control.propose() : made.from[row]);
   }

@@ -1,5 +1,6 @@
 #include "ode/per_sample_rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -37,8 +38,17 @@ Tensor row_clock(const Tableau& m, const std::vector<double>& jumps,
                  const std::vector<double>& from, const std::vector<double>& to, const Tensor& y) {
   const size_t entries = m.c.size() + 1, n = from.size();
   std::vector<double> values(entries * n);
-  for (size_t row = 0; row < n; ++row) {
-    std::vector<double> clock = step_times(m, from[row], to[row]);
+  // step_times() of each row, all rows of an entry at a time.
+  for (size_t row = 0; row < n; ++row) values[row] = to[row] - from[row];
+  for (size_t i = 1; i < entries; ++i) {
+    const double c = m.c[i - 1];
+    double* const times = values.data() + i * n;
+    for (size_t row = 0; row < n; ++row) times[row] = from[row] + c * values[row];
+    if (c == 1) std::copy(to.begin(), to.end(), times);
+  }
+  std::vector<double> clock(entries);
+  for (size_t row = 0; !jumps.empty() && row < n; ++row) {
+    for (size_t i = 0; i < entries; ++i) clock[i] = values[i * n + row];
     take_sides(jumps, from[row], to[row], y.dtype(), clock);
     for (size_t i = 0; i < entries; ++i) values[i * n + row] = clock[i];
   }

@@ -7,7 +7,9 @@ namespace slope::ode {
 
 std::vector<double> step_times(const Tableau& m, double t, double t1) {
   const double h = t1 - t;
-  std::vector<double> times = {h};
+  std::vector<double> times;
+  times.reserve(m.c.size() + 1);
+  times.push_back(h);
   for (double c : m.c) times.push_back(c == 1 ? t1 : t + c * h);
   return times;
 }

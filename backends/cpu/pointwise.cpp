@@ -91,7 +91,12 @@ void gather(const T* from, const Shape& shape, const Strides& strides, int64_t b
     place += index[static_cast<size_t>(axis)] * strides[axis];
   }
   if (last == 0) {  // one axis, a column of a matrix say
-    for (int64_t i = 0; i < n; ++i) to[i] = from[place + i * strides[0]];
+    const T* values = from + place;
+    if (strides[0] == 2) {  // a point of the plane's coordinate: known, it takes vectors
+      for (int64_t i = 0; i < n; ++i) to[i] = values[2 * i];
+    } else {
+      for (int64_t i = 0; i < n; ++i) to[i] = values[i * strides[0]];
+    }
     return;
   }
   while (n > 0) {

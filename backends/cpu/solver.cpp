@@ -60,10 +60,10 @@ void combine(const SolverKernels<T>& k, const RkCombineSizes& z, const T* coeffi
       return;
     }
     alignas(64) T steps[kCombineBlock];
-    for (int64_t i = begin; i < end;) {
-      const int64_t sample = i / z.values, stop = std::min(end, (sample + 1) * z.values);
-      std::fill(steps + (i - begin), steps + (stop - begin), h[sample]);
-      i = stop;
+    // A sample may have one value or two: what is done for each must be little.
+    for (int64_t i = begin, sample = begin / z.values; i < end; ++sample) {
+      const int64_t stop = std::min(end, (sample + 1) * z.values);
+      for (const T step = h[sample]; i < stop; ++i) steps[i - begin] = step;
     }
     k.advance_each(end - begin, from, steps, total, out + begin);
   };
