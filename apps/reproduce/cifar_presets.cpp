@@ -66,16 +66,16 @@ Preset metasolver_cifar() {
     p.experiments.push_back(
         {.name = c.name,
          .train = {concat("premetanode10 ", c.training, recipe),
-                   concat("--epochs 1 --limit 160 --batch 32 --schedule "
-                          "triangular2,up=3,base=1e-7 ",
+                   concat("--epochs 1 --limit 2560 --batch 32 --test-limit 1000 --schedule "
+                          "triangular2,up=36,base=1e-7 ",
                           c.coarser)},
          .measurements = {
              eval("clean", tested, few_solvers + "--limit 100"),
              attack("attacks",
                     concat("--attack ", fgsm, " --attack ", pgd, " ", tested, "--limit 10000"),
-                    few_solvers + "--limit 24"),
+                    few_solvers + "--limit 50"),
              attack("autoattack", "--attack autoattack,eps=8/255 --limit 1000",
-                    "--attack apgd-ce,eps=8/255,iterations=10 --limit 8")}});
+                    "--attack apgd-ce,eps=8/255,iterations=10 --limit 50")}});
     p.rows.push_back({.what = concat(c.name, ", clean, last epoch"),
                       .published = c.clean[4] / 100,
                       .measured = last_epoch(c.name),
@@ -120,7 +120,7 @@ Preset figure_4d() {
       {.name = "dopri5",
        .train = {"odenet-pixels --solver dopri5@1e-3 --optimizer adam --lr 1e-4 --batch 256 "
                  "--iterations 7800",
-                 "--batch 32 --iterations 8 --limit 256"},
+                 "--batch 32 --iterations 100 --lr 1e-3 --test-limit 500"},
        .measurements = {
            eval("tolerances", "--solver dopri5@1e-4 --solver dopri5@1e-3 --solver dopri5@1e-2",
                 "--limit 100"),
@@ -193,7 +193,9 @@ Preset homework_cifar() {
        .85, "about 85 % at best; about 40 s an epoch on a GPU"}};
   for (const Case& c : cases) {
     p.experiments.push_back(
-        {.name = c.name, .train = {c.train, "--epochs 1 --limit 640 --schedule constant"}});
+        {.name = c.name,
+         .train = {c.train,
+                   "--epochs 1 --limit 12800 --batch 32 --schedule constant --test-limit 2000"}});
     Row best{
         .what = concat(c.what, ", best epoch"), .measured = best_epoch(c.name), .note = c.note};
     if (c.published > 0) best.published = c.published;
@@ -242,8 +244,8 @@ Preset anode_vs_adjoint() {
           {.name = name,
            .train = {concat(c.net, ",norm=gn", v.block, " --solver euler:2 --gradient ", v.gradient,
                             recipe),
-                     "--epochs 1 --limit 320 --batch 32 --schedule constant"},
-           .measurements = {eval("test", "", "--limit 200")}});
+                     "--epochs 1 --limit 6400 --batch 32 --schedule constant --lr 0.05 "
+                     "--test-limit 1000"}});
       p.rows.push_back({.what = concat(c.size, ", ", v.what, ", best epoch"),
                         .published = v.published,
                         .measured = best_epoch(name)});

@@ -25,11 +25,11 @@ std::string decimals(double value) {
   return text;
 }
 
-Measurement metasolver_attacks() {
+Measurement metasolver_attacks(const char* smoke) {
   return attack("attacks",
                 "--attack pgd-weak,eps=0.3 --attack pgd,eps=0.3,step=0.01,iterations=40 "
                 "--attack autoattack,eps=0.3 --limit 1000",
-                "--limit 200");
+                smoke);
 }
 Figure weak(const std::string& e) { return under_attack(e, "attacks", "pgd-weak,eps=0.3"); }
 Figure pgd_40(const std::string& e) {
@@ -78,7 +78,7 @@ Preset metasolver_mnist_u() {
     p.experiments.push_back(
         {.name = name,
          .train = {metasolver_training(concat("rk2,u=", u, ":2")), kMetaSolverSmoke},
-         .measurements = {metasolver_attacks()},
+         .measurements = {metasolver_attacks("--limit 200")},
          .smoke = smoke});
     p.rows.push_back({.what = concat("u = ", u, ", clean, last epoch"),
                       .published = row.clean,
@@ -122,8 +122,9 @@ Preset metasolver_families() {
     p.experiments.push_back(
         {.name = name,
          .train = {metasolver_training(concat(method, ":4")),
-                   "--epochs 1 --limit 9600 --schedule triangular2,up=38,base=1e-5"},
-         .measurements = {metasolver_attacks()},
+                   "--epochs 1 --limit 9600 --batch 64 --schedule triangular2,up=75,base=1e-5 "
+                   "--test-limit 2000"},
+         .measurements = {metasolver_attacks("--limit 100")},
          .smoke = smoke});
     p.rows.push_back({.what = concat(method, ", clean, last epoch"), .measured = last_epoch(name)});
     p.rows.push_back({.what = concat(method, ", clean, best epoch"), .measured = best_epoch(name)});
@@ -243,7 +244,7 @@ Preset fast_at_mnist() {
            .what = "fast adversarial training on digits: one step from a random start, eps 0.3",
            .source = "Wong, Rice, Kolter 2020, Fast is better than free",
            .seeds_full = 3,
-           .seeds_smoke = 3,
+           .seeds_smoke = 1,
            .experiments = {{.name = "fgsm-random",
                             .train = {"cnn-mnist " + recipe +
                                       " --train-attack "

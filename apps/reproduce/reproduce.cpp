@@ -33,9 +33,35 @@ std::vector<std::string> words(const std::string& line) {
   return list;
 }
 
-// Fills the values of options from arguments; what is not among them keeps its value.
-void read(const Arguments& arguments, Scale scale, OptionList& options) {
-  options.read_words(words(line_of(arguments, scale)));
+// A line of options with some of them changed.
+std::string changed(const std::string& line, const std::string& changes) {
+  return line_of({line, changes}, Scale::smoke);
+}
+
+// The arguments of `slope train`, of `slope eval` or `slope attack`, as requested.
+std::string training_line(const Experiment& experiment, const Request& request) {
+  const std::string line = line_of(experiment.train, request.scale);
+  std::string changes;
+  const auto change = [&](const std::string& option, int64_t value) {
+    if (value > 0) changes += concat(changes.empty() ? "" : " ", option, " ", value);
+  };
+  change("--epochs", request.epochs);
+  if (request.epochs > 0 && line.find("--iterations ") != line.npos) changes += " --iterations 0";
+  change("--limit", request.limit);
+  change("--test-limit", request.test_limit);
+  return changed(line, changes);
+}
+std::string measurement_line(const Measurement& measurement, const Request& request) {
+  const std::string line = line_of(measurement.arguments, request.scale);
+  if (request.test_limit == 0) return line;
+  // Where the preset takes fewer, it stays at them.
+  const bool attack = measurement.command == Measurement::Command::attack;
+  int64_t limit = attack ? program::AttackRequest().limit : program::EvaluationRequest().limit;
+  const std::vector<std::string> list = words(line);
+  const auto at = std::find(list.begin(), list.end(), "--limit");
+  if (at != list.end() && at + 1 != list.end()) limit = std::atoll((at + 1)->c_str());
+  if (limit > 0 && limit <= request.test_limit) return line;
+  return changed(line, concat("--limit ", request.test_limit));
 }
 
 TrainingOptions training_options(const Experiment& experiment, const Request& request) {
@@ -43,20 +69,9 @@ TrainingOptions training_options(const Experiment& experiment, const Request& re
   OptionList list;
   list.add("model", options.model, "");
   program::add_training_options(list, options);
-  read(experiment.train, request.scale, list);
-  if (request.epochs > 0) {
-    options.epochs = request.epochs;
-    options.iterations = 0;
-  }
+  list.read_words(words(training_line(experiment, request)));
   program::complete(options);
   return options;
-}
-
-std::string file_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
 }
 
 class Runner {
@@ -130,7 +145,7 @@ class Runner {
       for (int64_t i = 0; i < seeds_; ++i) {
         const fs::path config = run_folder(e, i) / "config.toml";
         if (settings_.force || !fs::exists(config) ||
-            file_text(config) == program::to_toml(options, run_settings(i)))
+            program::config_text(run_folder(e, i)) == program::to_toml(options, run_settings(i)))
           continue;
         throw ValueError(concat("reproduce: ", config.string(),
                                 " has other options than this preset at scale ",
@@ -145,9 +160,9 @@ class Runner {
     Settings settings = run_settings(i);
     const TrainingOptions options = training_options(e, request_);
     Record record(folder);
-    const bool same = file_text(folder / "config.toml") == program::to_toml(options, settings);
+    const bool same = program::config_text(folder) == program::to_toml(options, settings);
     progress_.line(concat("== ", e.name, ", seed ", settings.seed, ": slope train ",
-                          line_of(e.train, request_.scale)));
+                          training_line(e, request_)));
     if (!same || record.train().is_null()) {
       program::Trained trained;
       if (same && fs::exists(folder / "model.safetensors")) {
@@ -180,7 +195,7 @@ class Runner {
     program::EvaluationRequest values;
     OptionList list;
     program::add_evaluation_options(list, values);
-    read(m.arguments, request_.scale, list);
+    list.read_words(words(measurement_line(m, request_)));
     values.run = run;
     return values;
   }
@@ -189,7 +204,7 @@ class Runner {
     program::AttackRequest values;
     OptionList list;
     program::add_attack_options(list, values);
-    read(m.arguments, request_.scale, list);
+    list.read_words(words(measurement_line(m, request_)));
     values.limit_given = list.given("limit");
     values.run = run;
     return values;
@@ -197,7 +212,7 @@ class Runner {
 
   void measure(const Measurement& m, const fs::path& folder, const Settings& settings,
                Record& record) {
-    const std::string line = line_of(m.arguments, request_.scale);
+    const std::string line = measurement_line(m, request_);
     if (!record.measured(m.name, line).is_null()) return;
     if (m.command == Measurement::Command::eval) {
       const auto done = program::evaluate_run(evaluation(m, folder.string()), settings, progress_);
@@ -215,6 +230,10 @@ class Runner {
     if (seeds_ != published)
       list.push_back(concat(seeds_, seeds_ == 1 ? " seed" : " seeds", " instead of ", published));
     if (request_.epochs > 0) list.push_back(concat("--epochs ", request_.epochs, " everywhere"));
+    if (request_.limit > 0)
+      list.push_back(concat("--limit ", request_.limit, " in every training"));
+    if (request_.test_limit > 0)
+      list.push_back(concat("at most the first ", request_.test_limit, " test samples everywhere"));
     if (request_.scale == Scale::full) return list;
     const auto add = [&](const std::string& where, const std::string& change) {
       if (!change.empty()) list.push_back(where + ": " + change);
@@ -239,13 +258,12 @@ class Runner {
     for (const Experiment& e : preset_.experiments) {
       if (!part(e)) continue;
       const std::string folder = run_folder(e, 0).string();
-      list.push_back(concat("slope train ", line_of(e.train, request_.scale),
-                            request_.epochs > 0 ? concat(" --epochs ", request_.epochs) : "",
-                            " --seed ", settings_.seed, " --out ", folder));
+      list.push_back(concat("slope train ", training_line(e, request_), " --seed ", settings_.seed,
+                            " --out ", folder));
       for (const Measurement& m : e.measurements)
         list.push_back(concat("slope ",
                               m.command == Measurement::Command::eval ? "eval " : "attack ", folder,
-                              " ", line_of(m.arguments, request_.scale)));
+                              " ", measurement_line(m, request_)));
     }
     return list;
   }

@@ -15,9 +15,11 @@ namespace slope::reproduce {
 
 struct Request {
   Scale scale = Scale::smoke;
-  std::string out;                     // folder; "": runs/reproduce-PRESET-SCALE
-  int64_t seeds = 0;                   // 0: as many as the preset says
-  int64_t epochs = 0;                  // in place of the preset's; 0: as it says
+  std::string out;         // folder; "": runs/reproduce-PRESET-SCALE
+  int64_t seeds = 0;       // 0: as many as the preset says
+  int64_t epochs = 0;      // in place of the preset's; 0: as it says
+  int64_t limit = 0;       // training samples, in place of the preset's; 0: as it says
+  int64_t test_limit = 0;  // at most so many test samples in every figure; 0: as it says
   std::vector<std::string> only = {};  // experiments; empty: all of the scale
 };
 

@@ -27,7 +27,7 @@ std::string training(const Block& block, const std::string& further) {
 }
 // Few pictures and epochs; TisODE's loss begins after one of them.
 std::string smoke(const Block& block) {
-  return std::string("--epochs 2 --limit 3200") +
+  return std::string("--epochs 2 --limit 3200 --batch 32 --test-limit 1000") +
          (block.word == kTisode.word
               ? " --regularize steady=0.01,steady-form=released,steady-after=1"
               : "");
@@ -36,7 +36,7 @@ std::string smoke(const Block& block) {
 const char* const kAttacks =
     "--attack noise,sigma=100/255 --attack tisode-fgsm,eps=0.15 --attack tisode-fgsm,eps=0.3 "
     "--attack tisode-fgsm,eps=0.5 --attack tisode-pgd,eps=0.2 --attack tisode-pgd,eps=0.3 --attack "
-    "fgsm,eps=0.3 --attack autoattack,eps=0.3";
+    "fgsm,eps=0.3";
 
 struct Cell {
   const char *attack, *what;
@@ -47,8 +47,7 @@ const Cell kCells[] = {{"noise,sigma=100/255", "noise, sigma 100"},
                        {"tisode-fgsm,eps=0.5", "FGSM-0.5"},
                        {"tisode-pgd,eps=0.2", "PGD-0.2"},
                        {"tisode-pgd,eps=0.3", "PGD-0.3"},
-                       {"fgsm,eps=0.3", "FGSM-0.3 of the cross-entropy"},
-                       {"autoattack,eps=0.3", "AutoAttack-0.3"}};
+                       {"fgsm,eps=0.3", "FGSM-0.3 of the cross-entropy"}};
 
 void add_block(Preset& p, const Block& block, const std::string& protocol,
                std::optional<double> clean, const std::map<std::string, double>& published,
@@ -57,8 +56,9 @@ void add_block(Preset& p, const Block& block, const std::string& protocol,
   p.experiments.push_back(
       {.name = name,
        .train = {training(block, protocol), smoke(block)},
-       .measurements = {
-           attack("attacks", std::string(kAttacks) + " --limit 1000", "--limit 100")}});
+       .measurements = {attack("attacks", std::string(kAttacks) + " --limit 1000", "--limit 300"),
+                        attack("autoattack", "--attack autoattack,eps=0.3 --limit 1000",
+                               "--attack apgd-ce,eps=0.3,iterations=20 --limit 100")}});
   p.rows.push_back(
       {.what = concat(block.name, ", clean, last epoch"), .measured = last_epoch(name)});
   p.rows.push_back({.what = concat(block.name, ", clean, best epoch"),
@@ -74,6 +74,8 @@ void add_block(Preset& p, const Block& block, const std::string& protocol,
     }
     p.rows.push_back(row);
   }
+  p.rows.push_back({.what = concat(block.name, ", AutoAttack-0.3 (smoke: APGD-CE, 20 steps)"),
+                    .measured = first_of(name, "autoattack")});
 }
 
 constexpr const char* kProtocol =
@@ -178,18 +180,22 @@ Preset tisode_questions() {
                "weights, each added a tenth: the rows of \"shared-weight ResNet\" solve the "
                "same weights with other step counts, for which an ODE would not change. Attacks "
                "on the first 1000 test images, at the weights of the last epoch."};
-  const std::string attacks =
-      "--attack tisode-fgsm,eps=0.3 --attack pgd,eps=0.2,step=0.02,iterations=20"
-      " --attack autoattack,eps=0.2";
+  const std::string weak = "tisode-fgsm,eps=0.3", pgd = "pgd,eps=0.2,step=0.02,iterations=20";
   const std::string few = "--limit 50";
-  const auto robust = [&](const std::string& experiment, const std::string& what,
-                          const std::string& measurement) {
-    for (const auto& [attack, text] :
-         {std::pair{"tisode-fgsm,eps=0.3", "FGSM-0.3"},
-          std::pair{"pgd,eps=0.2,step=0.02,iterations=20", "PGD-20, eps 0.2"},
-          std::pair{"autoattack,eps=0.2", "AutoAttack, eps 0.2"}})
-      p.rows.push_back({.what = concat(what, ", ", text),
-                        .measured = under_attack(experiment, measurement, attack)});
+  // Two measurements of an experiment: NAME and "NAME, AutoAttack".
+  const auto attacked = [&](Experiment& e, const std::string& what, const std::string& name,
+                            const std::string& further) {
+    const std::string strong = name + ", AutoAttack";
+    e.measurements.push_back(
+        attack(name, concat("--attack ", weak, " --attack ", pgd, further, " --limit 1000"), few));
+    e.measurements.push_back(attack(strong,
+                                    concat("--attack autoattack,eps=0.2", further, " --limit 1000"),
+                                    concat("--attack apgd-ce,eps=0.2,iterations=20 ", few)));
+    p.rows.push_back({.what = what + ", FGSM-0.3", .measured = under_attack(e.name, name, weak)});
+    p.rows.push_back(
+        {.what = what + ", PGD-20, eps 0.2", .measured = under_attack(e.name, name, pgd)});
+    p.rows.push_back({.what = what + ", AutoAttack, eps 0.2 (smoke: APGD-CE, 20 steps)",
+                      .measured = first_of(e.name, strong)});
   };
   const auto train = [](const std::string& solver, const std::string& gradient,
                         const std::string& block) {
@@ -198,7 +204,7 @@ Preset tisode_questions() {
                   "multi-step,at=0.3/0.6/0.9,factor=0.2 --batch 128 --epochs 20 "
                   "--train-noise tisode-noise");
   };
-  const std::string fewer = "--epochs 2 --limit 3200";
+  const std::string fewer = "--epochs 1 --limit 4800 --batch 32 --test-limit 1000";
   struct Case {
     const char *name, *what, *solver, *gradient, *block;
   };
@@ -209,32 +215,30 @@ Preset tisode_questions() {
         Case{"adjoint", "trained with euler:10 and the adjoint", "euler:10", "adjoint", "ode"},
         Case{"shared", "shared-weight ResNet (block=tisode, euler:10)", "euler:10", "checkpointed",
              "tisode"}}) {
-    Experiment e{.name = c.name,
-                 .train = {train(c.solver, c.gradient, c.block), fewer},
-                 .measurements = {attack("own", attacks + " --limit 1000", few)}};
+    Experiment e{.name = c.name, .train = {train(c.solver, c.gradient, c.block), fewer}};
     p.rows.push_back(
         {.what = concat(c.what, ", clean, last epoch"), .measured = last_epoch(c.name)});
     p.rows.push_back(
         {.what = concat(c.what, ", clean, best epoch"), .measured = best_epoch(c.name)});
-    robust(c.name, c.what, "own");
+    attacked(e, c.what, "own", "");
     if (std::string(c.name) == "euler") {
       e.measurements.push_back(attack(
           "solvers",
           "--attack tisode-fgsm,eps=0.3 --solver euler:10 --solver rk4:3 --solver dopri5@1e-3 "
           "--limit 1000",
           few));
-      e.measurements.push_back(
-          attack("adjoint attack", attacks + " --gradient adjoint --limit 1000", few));
       for (const char* solver : {"euler:10", "rk4:3", "dopri5@1e-3"})
         p.rows.push_back(
             {.what = concat("the same net solved by ", solver, ", FGSM-0.3"),
              .measured =
                  Figure{.experiment = c.name, .from = "solvers", .where = {{"solver", solver}}}});
-      robust(c.name, "the same net, attacked through the adjoint", "adjoint attack");
+      attacked(e, "the same net, attacked through the adjoint", "adjoint attack",
+               " --gradient adjoint");
     }
     if (std::string(c.name) == "shared") {
       e.measurements.push_back(
-          eval("steps", "--solver euler:5 --solver euler:10 --solver euler:20 --solver euler:80"));
+          eval("steps", "--solver euler:5 --solver euler:10 --solver euler:20 --solver euler:80",
+               "--limit 500"));
       for (const char* solver : {"euler:5", "euler:10", "euler:20", "euler:80"})
         p.rows.push_back({.what = concat(c.what, ", solved by ", solver, ", clean"),
                           .measured = under_solver(c.name, "steps", solver)});

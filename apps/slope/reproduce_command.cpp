@@ -67,6 +67,11 @@ Command reproduce_command(CLI::App& program, Settings& settings) {
                not_negative());
   options->add("--epochs", values->request.epochs,
                "Epochs of every training; 0: as the preset says", not_negative());
+  options->add("--limit", values->request.limit,
+               "First samples of every training set; 0: as the preset says", not_negative());
+  options->add("--test-limit", values->request.test_limit,
+               "No figure of more than the first N test samples; 0: as the preset says",
+               not_negative());
   options->add("--only", values->request.only, "This experiment of the preset; repeat it for more")
       ->allow_extra_args(false);
   return {app, options, [values, &settings] { return run(*values, settings); }};

@@ -164,6 +164,17 @@ void read_config(const fs::path& folder, TrainingOptions& options, Settings& set
   list.read_toml((folder / kConfig).string());
 }
 
+std::string config_text(const fs::path& folder) {
+  TrainingOptions options;
+  Settings settings;
+  try {
+    read_config(folder, options, settings);
+  } catch (const Error&) {
+    return {};
+  }
+  return to_toml(options, settings);
+}
+
 bool has_only_begun(const fs::path& folder) {
   if (!fs::exists(folder / kConfig) || fs::exists(folder / kLastWeights)) return false;
   std::ifstream in(folder / "outcome.json");

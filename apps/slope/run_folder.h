@@ -58,6 +58,9 @@ Run open_run(const std::string& place, const Settings& settings);
 void read_config(const std::filesystem::path& folder, TrainingOptions& options, Settings& settings);
 // Whether a training was stopped there before its first checkpoint.
 bool has_only_begun(const std::filesystem::path& folder);
+// The config.toml of a run folder as it would be written now: options that were not there yet when
+// it was have their defaults. Empty: there is none, or it is malformed.
+std::string config_text(const std::filesystem::path& folder);
 // Whether these are the weights that the folder's report and results are about.
 bool has_last_weights(const Run& run);
 // Whether `slope train` wrote it, with all that it takes to go on; imported weights are not.

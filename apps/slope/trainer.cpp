@@ -35,6 +35,11 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
       notices_.push_back(few);
   }
   data_sum_ = data_.train.checksum();
+  if (options.test_limit > 0) {
+    data_.test = data_.test.first(options.test_limit);
+    if (const std::string few = few_classes(data_.test, "test"); !few.empty())
+      notices_.push_back(few);
+  }
   if (options.validation > 0) validation_ = data_.train.hold_out(options.validation, settings.seed);
   optimizer_ = nn::make_optimizer(options.optimizer, model_->named_parameters(),
                                   {.weight_decay = options.weight_decay,

@@ -119,6 +119,8 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--checkpoint-every", v.checkpoint_every,
               "Steps between checkpoints; 0: one per epoch", not_negative());
   options.add("--limit", v.limit, "Train on the first N samples; 0: all", not_negative());
+  options.add("--test-limit", v.test_limit,
+              "Test on the first N test samples while training; 0: all", not_negative());
   options.add("--validation", v.validation,
               "Share of the training samples held out, drawn by the seed; the best epoch is then "
               "chosen by them, not by the test set",
@@ -167,6 +169,7 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("adapt", v.adapt);
   line("checkpoint-every", v.checkpoint_every);
   line("limit", v.limit);
+  line("test-limit", v.test_limit);
   line("validation", v.validation);
   line("augment", v.augment);
   line("train-attack", v.train_attack);

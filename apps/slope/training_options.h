@@ -36,6 +36,7 @@ struct TrainingOptions {
   std::string adapt;               // ode::parse_adapt; "": the solver stays
   int64_t checkpoint_every = 0;    // steps between checkpoints; 0: once per epoch
   int64_t limit = 0;               // first samples of the training set; 0: all
+  int64_t test_limit = 0;          // first samples of the test set, as it is tested on; 0: all
   double validation = 0;           // share of the training set that is held out
   std::string augment;             // of the training pictures; "": none
   std::string train_attack;        // an attack on each batch before the model learns it; "": none
