@@ -75,8 +75,42 @@ TEST_CASE("reproduce: a preset is run, told, kept, and used again") {
   fs::remove_all(folder / "out" / "euler-1" / "seed-1");
   CHECK(run(folder, command).json()["rows"] == first["rows"]);
   CHECK(fs::last_write_time(weights) == written);
+  // The config.toml of a program that did not know some option yet is no other one.
+  const auto config = folder / "out" / "euler-1" / "seed-0" / "config.toml";
+  std::string text = read(config);
+  const size_t line = text.find("test-limit = 0\n");
+  REQUIRE(line != text.npos);
+  text.erase(line, std::string("test-limit = 0\n").size());
+  std::ofstream(config) << text;
+  CHECK(run(folder, command).json()["rows"] == first["rows"]);
+  CHECK(fs::last_write_time(weights) == written);
   // Other options in the same folder are refused.
   Arguments other = command;
   *std::find(other.begin(), other.end(), "3") = "4";
   check_error(folder, other, 1, "other options");
+}
+
+TEST_CASE("reproduce: fewer training and test samples, and the table says of how many") {
+  const Folder folder;
+  const Json done = run(folder, {"reproduce", "three-minima", "--seeds", "1", "--only", "euler-1",
+                                 "--epochs", "1", "--limit", "256", "--test-limit", "100", "--out",
+                                 "out", "--json", "--quiet"})
+                        .json();
+  const Json& own = done["rows"][1];
+  CHECK(own["what"] == "trained with euler:1, its own solver");
+  CHECK(own["examples"] == 100);
+  const std::string changes = done["changes"].dump();
+  CHECK(changes.find("--limit 256 in every training") != std::string::npos);
+  CHECK(changes.find("first 100 test samples") != std::string::npos);
+  // The commands are those that were run: typed by hand they give the same.
+  REQUIRE(done["commands"].size() == 3);
+  const std::string train = done["commands"][0], eval = done["commands"][1];
+  CHECK(train.find("--epochs 1 --iterations 0 --limit 256 --test-limit 100") != std::string::npos);
+  CHECK(eval.ends_with("--limit 100"));
+  const Json trained = run(folder, {"train", "--config", "out/euler-1/seed-0/config.toml", "--out",
+                                    "again", "--json", "--quiet"})
+                           .json();
+  CHECK(trained["test_examples"] == 100);
+  CHECK(trained["test_accuracy"] == own["measured"]);
+  CHECK(read(folder / "again" / "log.txt").find("tested on the first 100") != std::string::npos);
 }
