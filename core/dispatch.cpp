@@ -1,6 +1,7 @@
 #include "core/dispatch.h"
 
 #include <algorithm>
+#include <array>
 #include <list>
 #include <unordered_map>
 
@@ -13,10 +14,11 @@ namespace {
 
 thread_local std::vector<Recorder*> recorder_stack;
 
-// Everything a prepared call may depend on, as bytes.
-std::string prepared_key(const Call& call, Device device) {
-  std::string key;
-  key.reserve(64 + call.inputs.size() * 80);
+// Everything a prepared call may depend on, as bytes. Valid until the next call on this thread: one
+// buffer serves all, so that looking a call up allocates nothing.
+const std::string& prepared_key(const Call& call, Device device) {
+  thread_local std::string key;
+  key.clear();
   const auto add = [&](const void* p, size_t n) { key.append(static_cast<const char*>(p), n); };
   const auto add_shape = [&](const Shape& s) {
     key.push_back(static_cast<char>(s.rank()));
@@ -43,15 +45,15 @@ std::string prepared_key(const Call& call, Device device) {
 class PreparedCache {
  public:
   std::shared_ptr<Prepared> get(const Call& call, Device device) {
-    std::string key = prepared_key(call, device);
-    if (const auto found = index_.find(key); found != index_.end()) {
+    if (const auto found = index_.find(prepared_key(call, device)); found != index_.end()) {
       entries_.splice(entries_.begin(), entries_, found->second);
       return found->second->second;
     }
     std::shared_ptr<Prepared> prepared = device->prepare(call);
     if (!prepared) return nullptr;
+    const std::string key = prepared_key(call, device);  // preparing may have looked others up
     entries_.emplace_front(key, prepared);
-    index_.emplace(std::move(key), entries_.begin());
+    index_.emplace(key, entries_.begin());
     if (entries_.size() > kCapacity) {
       index_.erase(entries_.back().first);
       entries_.pop_back();
@@ -153,11 +155,16 @@ Tensors apply_all(const Op& op, std::span<const Tensor> inputs, const Attributes
   if (const size_t bytes = prepared->scratch_bytes())
     scratch = std::make_shared<Storage>(device, bytes);
 
-  std::vector<Argument> arguments;
-  arguments.reserve(inputs.size() + outputs.size());
-  for (const Tensor& x : call.inputs) arguments.push_back(argument_of(x));
-  for (const Tensor& x : outputs) arguments.push_back(argument_of(x));
-  prepared->run(arguments.data(), scratch ? scratch->data() : nullptr);
+  constexpr size_t kFew = 16;
+  std::array<Argument, kFew> few;
+  std::vector<Argument> many;
+  const size_t count = call.inputs.size() + outputs.size();
+  if (count > kFew) many.resize(count);
+  Argument* const arguments = count > kFew ? many.data() : few.data();
+  Argument* next = arguments;
+  for (const Tensor& x : call.inputs) *next++ = argument_of(x);
+  for (const Tensor& x : outputs) *next++ = argument_of(x);
+  prepared->run(arguments, scratch ? scratch->data() : nullptr);
   for (int i = 0; i < call.count(); ++i) {
     if ((op.writes >> i & 1) && call.has(i)) call.in(i).storage()->bump_version();
   }

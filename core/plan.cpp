@@ -154,6 +154,17 @@ class Capture final : public Recorder {
   RecorderScope scope_;
 };
 
+// Keeps how the last op that ran was prepared.
+class KeepPrepared final : public Recorder {
+ public:
+  KeepPrepared() : scope_(*this) {}
+  void record(const Recorded& recorded) override { prepared = recorded.prepared; }
+  std::shared_ptr<Prepared> prepared;
+
+ private:
+  RecorderScope scope_;
+};
+
 }  // namespace
 
 bool capturing() { return current_capture != nullptr; }
@@ -164,13 +175,15 @@ struct Plan::Body {
   std::shared_ptr<Pool> pool;
   Program program;
   std::unique_ptr<Replay> replay;
-  Tensors inputs;  // the plan's own buffers
+  Tensors inputs;                                       // the plan's own buffers
+  std::vector<std::shared_ptr<Prepared>> input_copies;  // into them, of contiguous tensors
   Tensors outputs;
   Tensors handed_out;  // what run() returned last, when checks are on
   Tensors inlined;     // results inside another plan's capture: that plan's, not this one's
   std::map<uint64_t, std::shared_ptr<Storage>> constants;
   std::map<uint64_t, CapturedStorage> captured;
-  std::unordered_map<uint64_t, std::unique_ptr<StorageIdentity>> identities;
+  // Of the plan's memory, one after the other: every run moves all their versions.
+  std::vector<std::unique_ptr<StorageIdentity>> identities;
   bool writes_outside = false;
   int checks_left = 0;
 
@@ -184,7 +197,12 @@ void Plan::Body::capture(const Tensors& given) {
   pool = std::make_shared<Pool>(device);
   {
     const PoolScope scope(pool);
-    for (const Tensor& x : given) inputs.push_back(copy(x));
+    for (const Tensor& x : given) {
+      inputs.push_back(empty(x.shape(), x.dtype(), x.device()));
+      KeepPrepared copying;
+      copy_into(inputs.back(), x);
+      input_copies.push_back(x.contiguous() ? copying.prepared : nullptr);
+    }
     Capture recorder(pool, program);
     outputs = f(inputs);
     for (Tensor& y : outputs) {
@@ -201,7 +219,7 @@ void Plan::Body::capture(const Tensors& given) {
     }
     constants = std::move(recorder.constants);
     captured = std::move(recorder.captured);
-    identities = std::move(recorder.identities);
+    for (auto& [id, identity] : recorder.identities) identities.push_back(std::move(identity));
     writes_outside = recorder.writes_outside;
   }
   replay = device->replay(program);
@@ -237,16 +255,24 @@ void Plan::Body::check_call(const Tensors& given) const {
 }
 
 void Plan::Body::copy_inputs(const Tensors& given) {
+  // An input that is this plan's own result is safe: nothing of the plan has run yet, and no result
+  // lies in an input buffer.
+  const bool unheard = recorders().empty();
   const MuteTapes quiet;
   for (size_t i = 0; i < given.size(); ++i) {
-    // An input that is this plan's own result is safe: nothing of the plan has run yet, and no
-    // result lies in an input buffer.
-    copy_into(inputs[i], given[i]);
+    if (!unheard || !input_copies[i] || !given[i].contiguous()) {
+      copy_into(inputs[i], given[i]);
+      continue;
+    }
+    const Argument arguments[] = {{inputs[i].data(), inputs[i].storage().get()},
+                                  {given[i].data(), given[i].storage().get()}};
+    input_copies[i]->run(arguments, nullptr);
+    inputs[i].storage()->bump_version();
   }
 }
 
 void Plan::Body::play() {
-  for (auto& [id, identity] : identities) identity->bump_version();
+  for (const auto& identity : identities) identity->bump_version();
   for (const Tensor& y : outputs)
     y.storage()->bump_version();  // whoever reads them may have packed
   if (replay) {

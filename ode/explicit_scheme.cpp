@@ -28,7 +28,11 @@ std::string runge_kutta_key(const Tableau& m) {
 }
 
 Clock runge_kutta_clock(const Tableau& m, double t, double t1) {
-  Clock clock{.values = step_times(m, t, t1), .times = {t, t1}, .slopes = {{-1}, {1}}};
+  Clock clock{.values = step_times(m, t, t1), .times = {t, t1}, .slopes = {}};
+  clock.slopes.resize(2);
+  for (auto& slopes : clock.slopes) slopes.reserve(m.c.size() + 1);
+  clock.slopes[0].push_back(-1);
+  clock.slopes[1].push_back(1);
   for (double c : m.c) {
     clock.slopes[0].push_back(1 - c);
     clock.slopes[1].push_back(c);
