@@ -47,38 +47,61 @@ std::string Conv1d::describe() const {
   return text + norm_text();
 }
 
-TimeConv2d::TimeConv2d(const Options& options, Rng& rng)
-    : options_(options),
-      weight(add_parameter(
-          "weight", initial_weight(options.initial,
-                                   {options.out, options.kernel, options.kernel, options.in + 1},
-                                   rng, options.parameters))),
-      bias(add_parameter("bias", initial_bias(options.initial, options.out, fan_in(weight.shape()),
-                                              rng, options.parameters))) {}
+namespace {
 
-TimeConv2d::Prepared TimeConv2d::prepare(int64_t height, int64_t width) const {
+Shape time_weight_shape(const TimeConvOptions& options, int dimensions) {
+  Shape shape{options.out};
+  for (int i = 0; i < dimensions; ++i) shape.push_back(options.kernel);
+  shape.push_back(options.in + 1);
+  return shape;
+}
+
+}  // namespace
+
+TimeConv::TimeConv(const TimeConvOptions& options, int dimensions, Rng& rng)
+    : options_(options),
+      dimensions_(dimensions),
+      weight(add_parameter(
+          "weight", initial_weight(options.initial, time_weight_shape(options, dimensions), rng,
+                                   options.parameters))),
+      bias(options.bias ? add_parameter(
+                              "bias", initial_bias(options.initial, options.out,
+                                                   fan_in(weight.shape()), rng, options.parameters))
+                        : Tensor()) {}
+
+Tensor TimeConv::convolution(const Tensor& x, const Tensor& w, const Tensor& b) const {
+  const int64_t padding = options_.padding;
+  return dimensions_ == 1 ? conv1d(x, w, b, {.padding = padding})
+                          : conv2d(x, w, b, {.padding = {padding, padding}});
+}
+
+TimeConv::Prepared TimeConv::prepare_for(const Shape& sizes) const {
   return traced([&] {
+    const int channels = dimensions_ + 1;  // the axis
     const int64_t time = options_.time == TimeChannel::first ? 0 : options_.in;
     const int64_t rest = options_.time == TimeChannel::first ? 1 : 0;
-    const Tensor plane = ones({1, height, width, 1}, weight.dtype(), weight.device());
-    const Tensor map = conv2d(plane, slice(weight, 3, time, time + 1), {},
-                              {.padding = {options_.padding, options_.padding}});
-    return Prepared{contiguous(slice(weight, 3, rest, rest + options_.in)), bias, squeeze(map, 0)};
+    Shape shape{1};
+    for (const int64_t size : sizes) shape.push_back(size);
+    shape.push_back(1);
+    const Tensor map = convolution(ones(shape, weight.dtype(), weight.device()),
+                                   slice(weight, channels, time, time + 1), {});
+    return Prepared{contiguous(slice(weight, channels, rest, rest + options_.in)), bias,
+                    squeeze(map, 0)};
   });
 }
 
-Tensor TimeConv2d::convolve(const Tensor& x, const Tensor& prepared_weight,
-                            const Tensor& prepared_bias) const {
-  return traced([&] {
-    return conv2d(x, prepared_weight, prepared_bias,
-                  {.padding = {options_.padding, options_.padding}});
-  });
+Tensor TimeConv::convolve(const Tensor& x, const Tensor& prepared_weight,
+                          const Tensor& prepared_bias) const {
+  return traced([&] { return convolution(x, prepared_weight, prepared_bias); });
 }
 
-std::string TimeConv2d::describe() const {
-  return concat("TimeConv2d ", options_.in, "+t->", options_.out, ", ", options_.kernel, "x",
-                options_.kernel, ", padding ", options_.padding,
-                options_.time == TimeChannel::first ? ", time first" : ", time last");
+std::string TimeConv::describe() const {
+  std::string kernel = std::to_string(options_.kernel);
+  if (dimensions_ == 2) kernel += "x" + kernel;
+  return concat("TimeConv", dimensions_, "d ", options_.in, "+t->", options_.out, ", ", kernel,
+                ", padding ", options_.padding,
+                options_.time == TimeChannel::first ? ", time first" : ", time last",
+                options_.bias ? "" : ", no bias");
 }
 
 }  // namespace slope::nn

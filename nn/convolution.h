@@ -80,42 +80,62 @@ class Conv1d final : public WeightedLayer {
 
 enum class TimeChannel { first, last };
 
-// conv([t, x]), stride 1, without ever joining t to x: conv(x) + t * map, where map is the
-// convolution of a plane of ones with the time weights (DESIGN 8.2). weight: (out, kernel, kernel,
-// in + 1), one tensor; bias: (out).
-class TimeConv2d final : public Module {
- public:
-  struct Options {
-    int64_t in = 1;
-    int64_t out = 1;
-    int64_t kernel = 3;
-    int64_t padding = 1;
-    TimeChannel time = TimeChannel::first;
-    Initial initial = Initial::standard;
-    ParameterOptions parameters = {};
-  };
-  TimeConv2d(const Options& options, Rng& rng);
+struct TimeConvOptions {
+  int64_t in = 1;
+  int64_t out = 1;
+  int64_t kernel = 3;
+  int64_t padding = 1;
+  TimeChannel time = TimeChannel::first;
+  bool bias = true;
+  Initial initial = Initial::standard;
+  ParameterOptions parameters = {};
+};
 
+// conv([t, x]), stride 1, without ever joining t to x: conv(x) + t * map, where map is the
+// convolution of ones with the time weights (DESIGN 8.2). In one or two dimensions.
+class TimeConv : public Module {
+ public:
   // What a solve needs of this layer, made once on the caller's tape and put into the field's
   // context.
   struct Prepared {
-    Tensor weight;    // (out, kernel, kernel, in): the part for x
-    Tensor bias;      // (out)
-    Tensor time_map;  // (H', W', out): the convolution of ones with the part for t
+    Tensor weight;    // (out, kernel.., in): the part for x
+    Tensor bias;      // (out), or undefined
+    Tensor time_map;  // (.., out): the convolution of ones with the part for t
   };
-  // height, width: of the x to come.
-  Prepared prepare(int64_t height, int64_t width) const;
-  // x: (N, H, W, in) -> (N, H', W', out), without its time term: the norm that follows adds t * map
+  // x: (N, .., in) -> (N, .., out), without its time term: the norm that follows adds t * map
   // (TimeTerm), or whoever calls does.
   Tensor convolve(const Tensor& x, const Tensor& prepared_weight,
                   const Tensor& prepared_bias) const;
   std::string describe() const override;
 
+ protected:
+  TimeConv(const TimeConvOptions& options, int dimensions, Rng& rng);
+  // sizes: of the x to come, without N and channels.
+  Prepared prepare_for(const Shape& sizes) const;
+
  private:
-  Options options_;
+  Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& b) const;
+
+  TimeConvOptions options_;
+  int dimensions_;
 
  public:
-  const Tensor weight, bias;
+  const Tensor weight;  // (out, kernel.., in + 1): one tensor
+  const Tensor bias;    // (out), or undefined
+};
+
+// x: (N, W, in) -> (N, W', out).
+class TimeConv1d final : public TimeConv {
+ public:
+  TimeConv1d(const TimeConvOptions& options, Rng& rng) : TimeConv(options, 1, rng) {}
+  Prepared prepare(int64_t width) const { return prepare_for({width}); }
+};
+
+// x: (N, H, W, in) -> (N, H', W', out).
+class TimeConv2d final : public TimeConv {
+ public:
+  TimeConv2d(const TimeConvOptions& options, Rng& rng) : TimeConv(options, 2, rng) {}
+  Prepared prepare(int64_t height, int64_t width) const { return prepare_for({height, width}); }
 };
 
 }  // namespace slope::nn

@@ -4,6 +4,7 @@
 
 #include "core/ops/pointwise.h"
 #include "ode/gradient_per_sample.h"
+#include "ode/solver_word.h"
 
 namespace slope::ode {
 namespace {
@@ -127,6 +128,15 @@ Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
     }
     return sum;
   });
+}
+
+OdeLayer::OdeLayer(std::unique_ptr<FieldModule> field, BlockSettings settings)
+    : field_(std::move(field)), settings_(std::move(settings)) {
+  add_child("field", *field_);
+}
+
+std::string OdeLayer::describe() const {
+  return concat("OdeLayer ", settings_.meta ? "under a regime" : solver_word(settings_.solver));
 }
 
 }  // namespace slope::ode

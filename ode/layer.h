@@ -66,4 +66,25 @@ int64_t key_count(const nn::Module& model, const Regularization& regularize);
 Tensor solve_block(const FieldModule& module, const Tensor& x, nn::Pass& pass,
                    const BlockSettings& settings);
 
+// A block as a layer, for networks that solve it the same way every time:
+//   net.add("ode", std::make_unique<OdeLayer>(std::make_unique<MyField>(..), settings));
+// The field is its child "field". x: (N, ..) -> like x. Errors: as solve_block().
+class OdeLayer final : public nn::Layer {
+ public:
+  OdeLayer(std::unique_ptr<FieldModule> field, BlockSettings settings);
+  Tensor forward(const Tensor& x, nn::Pass& pass) const override {
+    return solve_block(*field_, x, pass, settings_);
+  }
+  std::string describe() const override;
+
+  const FieldModule& field() const { return *field_; }
+
+ protected:
+  int64_t own_key_count() const override { return settings_.regularize.keys(); }
+
+ private:
+  std::unique_ptr<FieldModule> field_;
+  BlockSettings settings_;
+};
+
 }  // namespace slope::ode

@@ -50,8 +50,7 @@ std::unique_ptr<nn::Layer> Style::linear(int64_t in, int64_t out, Rng& rng) cons
 std::unique_ptr<nn::TimeConv2d> Style::time_conv(int64_t channels, nn::TimeChannel time,
                                                  Rng& rng) const {
   return std::make_unique<nn::TimeConv2d>(
-      nn::TimeConv2d::Options{
-          .in = channels, .out = channels, .time = time, .parameters = parameters},
+      nn::TimeConvOptions{.in = channels, .out = channels, .time = time, .parameters = parameters},
       rng);
 }
 

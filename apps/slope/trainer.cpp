@@ -72,9 +72,9 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
         solve_.plan() && !adapt_, settings.seed, batch, settings.value_dtype());
   }
   make_evaluator();
-  loader_ = std::make_unique<nn::Loader>(data_.train, options.batch, true, settings.seed,
-                                         settings.value_dtype(), default_device(),
-                                         nn::Augmenter(parse_augment(options.augment)));
+  loader_ = std::make_unique<nn::Loader>(
+      data_.train, options.batch, true, settings.seed, settings.value_dtype(), default_device(),
+      nn::Augmenter(parse_augment(options.augment)), options.drop_last);
   if (resume) restore(*resume);
 }
 

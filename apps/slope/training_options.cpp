@@ -76,6 +76,8 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
   options.add("--iterations", v.iterations, "Optimiser steps instead of epochs; 0: epochs count",
               not_negative());
   options.add("--batch", v.batch, "Samples per step", positive());
+  options.add_flag("--drop-last", v.drop_last,
+                   "Leave the last batch of an epoch out where it is smaller than the others");
   options.add("--lr", v.lr,
               "Learning rate, the highest of the schedule; 0: the model's own, with another "
               "optimiser than its own 0.05 for sgd and 0.001 for the others",
@@ -156,6 +158,7 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("epochs", v.epochs);
   line("iterations", v.iterations);
   line("batch", v.batch);
+  line("drop-last", v.drop_last);
   line("lr", v.lr);
   line("optimizer", v.optimizer);
   line("momentum", v.momentum);

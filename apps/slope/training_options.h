@@ -23,6 +23,7 @@ struct TrainingOptions {
   int64_t epochs = 3;
   int64_t iterations = 0;  // > 0: so many steps instead of epochs
   int64_t batch = 128;
+  bool drop_last = false;
   double lr = 0;          // 0: the usual one (usual_rate)
   std::string optimizer;  // "": the model's own
   double momentum = 0.9;

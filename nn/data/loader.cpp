@@ -16,7 +16,7 @@ constexpr int64_t kWorthAThread = 50'000;
 }  // namespace
 
 Loader::Loader(const Dataset& data, int64_t batch, bool shuffle, uint64_t seed, Dtype dtype,
-               Device device, Augmenter augment)
+               Device device, Augmenter augment, bool drop_last)
     : data_(data),
       batch_(batch),
       shuffle_(shuffle),
@@ -24,6 +24,7 @@ Loader::Loader(const Dataset& data, int64_t batch, bool shuffle, uint64_t seed, 
       dtype_(dtype),
       device_(device),
       augment_(std::move(augment)),
+      drop_last_(drop_last),
       background_(batch * data.sample.size() >= kWorthAThread) {
   if (batch < 1) throw ValueError(concat("batch: must be at least 1, got ", batch, "."));
   if (batch > data.size()) {

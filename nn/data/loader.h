@@ -13,12 +13,13 @@ namespace slope::nn {
 class Loader {
  public:
   // shuffle: false gives file order. data must outlive the loader. batch larger than the data, or
-  // samples that `augment` cannot change: ValueError.
+  // samples that `augment` cannot change: ValueError. drop_last: leave the last batch of an epoch
+  // out where it is smaller than the others.
   Loader(const Dataset& data, int64_t batch, bool shuffle, uint64_t seed, Dtype dtype = Dtype::f32,
-         Device device = default_device(), Augmenter augment = {});
+         Device device = default_device(), Augmenter augment = {}, bool drop_last = false);
   ~Loader();
 
-  int64_t batches() const { return (data_.size() + batch_ - 1) / batch_; }
+  int64_t batches() const { return (data_.size() + (drop_last_ ? 0 : batch_ - 1)) / batch_; }
   // Starts epoch number `epoch`, counted from 0, at batch number `at`.
   void start(int64_t epoch, int64_t at = 0);
   // False when the epoch is over.
@@ -44,6 +45,7 @@ class Loader {
   Dtype dtype_;
   Device device_;
   Augmenter augment_;
+  bool drop_last_;
   bool background_;
   int64_t epoch_ = 0;
   std::vector<int64_t> order_;

@@ -125,6 +125,10 @@ TEST_CASE("info data: Fashion-MNIST where Debian's package puts it") {
       entry(run(here, {"info", "data", "--data-dir", "/usr/share/datasets", "--json"}).json(),
             "fashion-mnist");
   CHECK(fashion["checksums"] == "ok");
+  const slope::program::DataSets clothes =
+      slope::program::load_data("fashion-mnist", "/usr/share/datasets", 0);
+  CHECK(clothes.train.labels.size() == 60000);
+  CHECK(clothes.test.class_names.at(static_cast<size_t>(clothes.test.labels[0])) == "ankle boot");
   CHECK(fashion["training"] == 60000);
   CHECK(fashion["test"] == 10000);
 }

@@ -45,6 +45,7 @@ std::string names(const std::vector<nn::NamedTensor>& tensors) {
 TEST_CASE("models: parameter counts") {
   const std::pair<std::string, int64_t> golden[] = {{"odenet-mnist", 208'266},
                                                     {"odenet-mnist,downsampling=res", 232'970},
+                                                    {"odenet-cifar", 234'122},
                                                     {"resnet-mnist", 576'778},
                                                     {"resnet-mnist,downsampling=res", 601'482},
                                                     {"rknet-mnist", 208'138},

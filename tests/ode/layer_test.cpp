@@ -5,6 +5,9 @@
 
 #include "autograd/functions.h"
 #include "core/plan.h"
+#include "nn/linear.h"
+#include "nn/sequential.h"
+#include "nn/train.h"
 #include "ode/solver_word.h"
 #include "tests/ode/problems.h"
 
@@ -68,6 +71,47 @@ TEST_CASE("layer: solves, differentiates through what was made for the solve, ke
   CHECK(module.fields == 8);
   CHECK(module.step_plans(true).captures() > 0);
   CHECK(module.step_plans(false).captures() == 0);
+}
+
+TEST_CASE("layer: OdeLayer stands among other layers, in a Sequential") {
+  Rng rng(2);
+  const nn::ParameterOptions in_double{.dtype = Dtype::f64};
+  nn::Sequential net;
+  net.add("linear", std::make_unique<nn::Linear>(
+                        nn::LinearOptions{.in = 2, .out = 3, .parameters = in_double}, rng));
+  std::vector<std::shared_ptr<Statistics>> solves;
+  auto block = std::make_unique<OdeLayer>(
+      std::make_unique<TanhField>(),
+      BlockSettings{.solver = parse_solver("rk4:3"),
+                    .regularize = parse_regularization("kinetic=0.5,jacobian=0.1"),
+                    .solves = &solves});
+  const OdeLayer& ode = *block;
+  net.add("ode", std::move(block));
+  CHECK(ode.describe() == "OdeLayer rk4:3");
+  std::vector<std::string> names;
+  for (const nn::NamedTensor& p : net.named_parameters()) names.push_back(p.name);
+  CHECK(names == std::vector<std::string>{"linear.weight", "linear.bias", "ode.field.weight",
+                                          "ode.field.time_weight"});
+
+  // As by hand, with its gradients.
+  const Tensor x = tensor({0.5, -0.3, 0.8, 0.1}, {2, 2}, Dtype::f64);
+  const Tensors weights = net.parameters();
+  Tape tape(weights);
+  nn::Pass pass;
+  const Tensor y = net.forward(x, pass);
+  const Tensor by_hand = solve_block(ode.field(), linear(x, weights[0], weights[1]), pass,
+                                     {.solver = parse_solver("rk4:3")});
+  CHECK(y.values() == by_hand.values());
+  CHECK(solves.size() == 1);
+  const Tensors d = tape.gradient(sum(square(y)), weights),
+                expected = tape.gradient(sum(square(by_hand)), weights);
+  for (size_t i = 0; i < d.size(); ++i) CHECK(d[i].values() == expected[i].values());
+
+  // Its regularisers' keys are asked for as dropout's are.
+  REQUIRE(net.key_count() == 1);
+  nn::Pass training{.training = true, .keys = nn::step_keys(3, net.key_count(), 0)};
+  net.forward(x, training);
+  CHECK(training.penalties.size() == 1);
 }
 
 TEST_CASE("layer: a solve that fails is an error with the place of the module") {

@@ -122,6 +122,11 @@ TEST_CASE("Loader: the last batch is what is left") {
   CHECK(sizes == std::vector<int64_t>{4, 4, 2});
   Loader whole(data, 10, false, 0);
   CHECK(whole.batches() == 1);
+  Loader even(data, 4, false, 0, Dtype::f32, default_device(), {}, true);
+  CHECK(even.batches() == 2);
+  sizes.clear();
+  CHECK(order_of(even, &sizes).size() == 8);
+  CHECK(sizes == std::vector<int64_t>{4, 4});
 }
 
 TEST_CASE("Loader: batches that cannot be") {
