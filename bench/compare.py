@@ -117,7 +117,7 @@ ROWS = [
         "attack-step",
         "odenet-mnist",
         "rk4:1",
-        slope=["--attack", "pgd,eps=0.3,step=0.01,iterations=40"],
+        slope=["--attack", "pgd,eps=0.3,step=0.01,iterations=40,result=last"],
     ),
     spheres_row("euler:64", "diffrax", ADJOINTS),
     spheres_row("dopri5@1e-4", "diffrax", ADJOINTS[:1], slope=["--gradient", "checkpointed"]),
