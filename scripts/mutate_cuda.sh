@@ -95,7 +95,11 @@ mutate "a result is not written" $k/norm.cu \
 mutate "a matrix product adds to what was there" $k/contract.cu \
   's/\.beta = biased \? 1\.0 : 0\.0/.beta = 1.0/' "cuda conformance: value"
 mutate "staging blocks are used again while they are sent" $k/staging.cpp \
-  's/check\(cudaEventSynchronize\(block\.sent\), "copy to the device"\);//' "cuda: *"
+  's/check\(cudaEventSynchronize\(block\.sent\), kIn\);[^\n]*//' "cuda: *"
+mutate "data is used before it has arrived" $k/staging.cpp \
+  's/check\(cudaStreamWaitEvent\(work_, block\.sent\), kIn\);//' "cuda: *"
+mutate "data is overwritten before it was taken" $k/staging.cpp \
+  's/check\(cudaStreamWaitEvent\(transfers_, block\.taken\), kIn\);//' "cuda: *"
 
 echo "$tried mutations, $((tried - survivors)) caught"
 ((tried > 0 && survivors == 0))

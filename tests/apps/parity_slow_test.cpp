@@ -24,7 +24,7 @@ using Values = std::vector<double>;
 
 namespace {
 
-constexpr int64_t kSteps = 10, kBatch = 32;
+constexpr int64_t kSteps = 10, kBatch = 32, kSmallBatch = 2;
 
 const nlohmann::json& golden() {
   static const auto json =
@@ -106,13 +106,13 @@ class Training {
     const nn::Batch batch = batch_of(number, size, dtype_);
     return step_(batch.x, batch.labels, optimizer_->numbers(0.01, 0.9, number + 1)).loss;
   }
-  Tensor first_logits() const {
+  Tensor first_logits(int64_t size) const {
     nn::Pass pass{.training = true};
-    return logits(batch_of(0, kBatch, dtype_).x, pass);
+    return logits(batch_of(0, size, dtype_).x, pass);
   }
   // Of each parameter, at the weights as they are, on the batch of this step.
-  Values gradient_norms(int64_t number) const {
-    const nn::Batch batch = batch_of(number, kBatch, dtype_);
+  Values gradient_norms(int64_t number, int64_t size) const {
+    const nn::Batch batch = batch_of(number, size, dtype_);
     const Tensors parameters = model_->parameters();
     nn::Pass pass{.training = true};
     Tape tape(parameters);
@@ -161,12 +161,13 @@ struct Bands {
   int64_t norm_steps;  // how many of the first steps have their gradient norms compared
 };
 
-void check_parity(const std::string& activation, Dtype dtype, const Bands& bands) {
-  const std::string run = (dtype == Dtype::f64 ? "float64 " : "float32 ") + activation;
+void check_parity(const std::string& activation, Dtype dtype, int64_t size, const Bands& bands) {
+  const std::string run =
+      (dtype == Dtype::f64 ? "float64 " : "float32 ") + activation + " " + std::to_string(size);
   CAPTURE(run);
   const auto& expected = golden()["runs"][run];
   Training training("odenet-mnist,activation=" + activation, dtype);
-  const Values logits = training.first_logits().values();
+  const Values logits = training.first_logits(size).values();
   const auto rows = expected["first_logits"].get<std::vector<Values>>();
   for (size_t row = 0; row < rows.size(); ++row) {
     const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(10 * row);
@@ -176,28 +177,40 @@ void check_parity(const std::string& activation, Dtype dtype, const Bands& bands
     CAPTURE(step);
     const auto s = static_cast<size_t>(step);
     if (step < bands.norm_steps) {
-      const double norms =
-          difference(training.gradient_norms(step), expected["gradient_norms"][s].get<Values>());
+      const double norms = difference(training.gradient_norms(step, size),
+                                      expected["gradient_norms"][s].get<Values>());
       CHECK(norms <= bands.norms);
     }
-    const double loss = difference({training.step(step)}, {expected["losses"][s].get<double>()});
+    const double loss =
+        difference({training.step(step, size)}, {expected["losses"][s].get<double>()});
     CHECK(loss <= bands.losses);
   }
 }
 
 }  // namespace
 
+const Bands kFloat64{.losses = 1e-9, .norms = 1e-9, .norm_steps = kSteps};
+
 TEST_CASE("parity: ten steps in float64 are PyTorch's") {
   for (const char* activation : {"relu", "softplus"}) {
-    check_parity(activation, Dtype::f64, {.losses = 1e-9, .norms = 1e-9, .norm_steps = kSteps});
+    check_parity(activation, Dtype::f64, kBatch, kFloat64);
   }
 }
 
 // ReLU masks flip with the last bit, and gradients of later steps with them: PyTorch's own change
 // by 7e-2 when only the memory layout changes.
 TEST_CASE("parity: ten steps in float32 are PyTorch's, within its own noise") {
-  check_parity("relu", Dtype::f32, {.losses = 2e-3, .norms = 5e-3, .norm_steps = 1});
-  check_parity("softplus", Dtype::f32, {.losses = 1e-3, .norms = 5e-3, .norm_steps = 1});
+  check_parity("relu", Dtype::f32, kBatch, {.losses = 2e-3, .norms = 5e-3, .norm_steps = 1});
+  check_parity("softplus", Dtype::f32, kBatch, {.losses = 1e-3, .norms = 5e-3, .norm_steps = 1});
+}
+
+// The emulated CUDA device runs these.
+TEST_CASE("parity at batch 2: ten steps in float64 are PyTorch's") {
+  check_parity("relu", Dtype::f64, kSmallBatch, kFloat64);
+}
+TEST_CASE("parity at batch 2: ten steps in float32 are PyTorch's, within its own noise") {
+  check_parity("softplus", Dtype::f32, kSmallBatch,
+               {.losses = 1e-3, .norms = 5e-3, .norm_steps = 1});
 }
 
 TEST_CASE("parity: through and checkpointed, planned and eager are equal bit for bit") {

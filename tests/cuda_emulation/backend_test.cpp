@@ -43,6 +43,34 @@ TEST_CASE("cuda: values larger than the staging blocks arrive and come back") {
   CHECK(x.to_vector<double>() == values);
 }
 
+TEST_CASE("cuda: data is sent beside the work that is under way, and is there when it is needed") {
+  const DeviceScope here(device("cuda"));
+  const Tensor a = full({1000}, 2);
+  const std::vector<double> values(1 << 18, 0.5);  // 2 MiB: two blocks
+  emulation::take_violations();
+  for (int round = 0; round < 5; ++round) {  // every block is used more than once
+    const emulation::Counters before = emulation::counters();
+    const Tensor busy = a * a;  // queued, and nobody waits for it
+    const Tensor x = from_host(values, {1 << 18}, device("cuda"));
+    const emulation::Counters after = emulation::counters();
+    CHECK(after.host_writes - before.host_writes == 2);
+    CHECK(after.writes_beside_work - before.writes_beside_work == 2);
+    CHECK((x + x).to_vector<double>() == std::vector<double>(1 << 18, 1));
+    CHECK(busy.to_vector<float>() == std::vector<float>(1000, 4));
+  }
+  CHECK(emulation::take_violations().empty());
+}
+
+TEST_CASE("cuda: a small copy takes one transfer in the order of the work") {
+  const Device cuda = device("cuda");
+  const emulation::Counters before = emulation::counters();
+  const Tensor x = from_host(std::vector<double>(100, 3), {100}, cuda);
+  const emulation::Counters after = emulation::counters();
+  CHECK(after.host_writes - before.host_writes == 1);
+  CHECK(after.writes_beside_work == before.writes_beside_work);
+  CHECK(x.to_vector<double>() == std::vector<double>(100, 3));
+}
+
 TEST_CASE("cuda: memory that runs out leaves everything as it was") {
   const Tensor w = full({1000}, 3, Dtype::f32, device("cuda"));
   clear_cache(device("cuda"));

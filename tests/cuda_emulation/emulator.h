@@ -28,6 +28,8 @@ struct Counters {
   int64_t graph_launches = 0;
   int64_t host_reads = 0;   // copies from the device
   int64_t host_writes = 0;  // copies to the device
+  // Those of them that need not wait for all that other streams still have to do.
+  int64_t writes_beside_work = 0;
   int64_t allocations = 0;
   int64_t waits = 0;  // synchronisations of a stream or an event
 };

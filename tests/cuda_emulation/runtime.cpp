@@ -2,6 +2,7 @@
 // waits, a captured graph is a queue that is kept.
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -32,15 +33,19 @@ struct CUgraph_st {
 struct CUgraphExec_st {
   std::vector<slope::cuda::emulation::Work> nodes;
 };
+// How far each stream has come where a piece of work begins: what is known to be finished then.
+using Progress = std::map<cudaStream_t, int64_t>;
 struct CUstream_st {
   std::deque<slope::cuda::emulation::Work> queue;
   int64_t queued = 0, finished = 0;  // pieces of work so far
+  Progress waited_for;               // by what is queued next
   std::unique_ptr<CUgraph_st> capture;
   bool capture_failed = false;
 };
 struct CUevent_st {
   cudaStream_t stream = nullptr;
-  int64_t after = 0;  // work of that stream
+  int64_t after = 0;    // work of that stream
+  Progress waited_for;  // by that work
 };
 
 namespace slope::cuda::emulation {
@@ -102,15 +107,29 @@ void run_until(cudaStream_t stream, int64_t last) {
   }
 }
 
+// Whether this piece of another stream's work is finished where this stream's next piece begins.
+bool comes_after(cudaStream_t stream, cudaStream_t other, int64_t number) {
+  const auto found = stream->waited_for.find(other);
+  return other->finished >= number ||
+         (found != stream->waited_for.end() && found->second >= number);
+}
+
 // A block whose last work is under way on another stream must not be touched.
 void check_stream_order(cudaStream_t stream, const Work& work) {
   for (const auto& [begin, bytes] : blocks_of(work.extents)) {
     const auto [used_on, number] = emulator().last_use[begin];
-    if (used_on && used_on != stream && used_on->finished < number) {
+    if (used_on && used_on != stream && !comes_after(stream, used_on, number)) {
       violation(std::string(work.what) + ": touches memory whose last use waits on another stream");
     }
     emulator().last_use[begin] = {stream, stream->queued + 1};
   }
+}
+
+// Whether another stream has work queued that this stream's next piece need not wait for.
+bool waits_for_less_than_all(cudaStream_t stream) {
+  return std::any_of(emulator().streams.begin(), emulator().streams.end(), [&](cudaStream_t other) {
+    return other != stream && !comes_after(stream, other, other->queued);
+  });
 }
 
 cudaError_t push(cudaStream_t stream, Work work) {
@@ -278,23 +297,39 @@ cudaError_t cudaMallocHost(void** memory, size_t bytes) {
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   const bool in = kind == cudaMemcpyHostToDevice, out = kind == cudaMemcpyDeviceToHost;
-  if (in == out || is_device_memory(to) != in || is_device_memory(from) != out) {
+  const bool within = kind == cudaMemcpyDeviceToDevice;
+  if (in + out + within != 1 || is_device_memory(to) != !out || is_device_memory(from) != !in) {
     violation("cudaMemcpyAsync: the kind is not what the addresses are");
     return failed(cudaErrorInvalidMemcpyDirection);
+  }
+  // Copies outside of a kernel's run touch their own bytes.
+  std::vector<Extent> extents = emulator().extents;
+  if (extents.empty()) {
+    if (!out) extents.push_back({to, bytes});
+    if (!in) extents.push_back({from, bytes});
+  }
+  if (within) {
+    return push(stream, {"copy", [=] { std::memcpy(to, from, bytes); }, extents});
   }
   if (is_capturing(stream)) {
     refused_by_capture("a copy between host and device");
     return failed(cudaErrorStreamCaptureUnsupported);
   }
   ++(in ? emulator().counters.host_writes : emulator().counters.host_reads);
+  if (in && stream && is_pinned(from) && waits_for_less_than_all(stream)) {
+    ++emulator().counters.writes_beside_work;
+  }
   if (in && !is_pinned(from)) {  // read before the call returns
     std::vector<char> now(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
-    return enqueue(stream, "copy in", [now, to] { std::memcpy(to, now.data(), now.size()); });
+    return push(stream,
+                {"copy in", [now, to] { std::memcpy(to, now.data(), now.size()); }, extents});
   }
-  const cudaError_t status = enqueue(stream, "copy", [=] {
-    std::memcpy(to, from, bytes);
-    if (out) add_to_hash(from, bytes);
-  });
+  const cudaError_t status = push(stream, {"copy",
+                                           [=] {
+                                             std::memcpy(to, from, bytes);
+                                             if (out) add_to_hash(from, bytes);
+                                           },
+                                           extents});
   if (out && !is_pinned(to)) run_until(stream, stream->queued);
   return status;
 }
@@ -334,7 +369,23 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->stream = stream;
   event->after = stream->queued;
+  event->waited_for = stream->waited_for;
   return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (is_capturing(stream)) {
+    refused_by_capture("waiting for an event of another stream");
+    return failed(cudaErrorStreamCaptureIsolation);
+  }
+  if (!event->stream) return cudaSuccess;
+  Progress known = event->waited_for;
+  known[event->stream] = event->after;
+  for (const auto& [other, number] : known) {
+    stream->waited_for[other] = std::max(stream->waited_for[other], number);
+  }
+  return push(stream, {"an event of another stream",
+                       [on = event->stream, after = event->after] { run_until(on, after); },
+                       {}});
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (!event->stream) return cudaSuccess;
