@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -81,13 +82,17 @@ template <typename Vector, typename T>
 Vector load_aligned(const T* from) {
   check_alignment(from, alignof(Vector));
   Vector v;
-  std::memcpy(&v, from, sizeof(Vector));
+  T values[sizeof(Vector) / sizeof(T)];
+  for (size_t i = 0; i < std::size(values); ++i) values[i] = from[i];
+  std::memcpy(&v, values, sizeof(Vector));
   return v;
 }
 template <typename Vector, typename T>
 void store_aligned(T* to, const Vector& v) {
   check_alignment(to, alignof(Vector));
-  std::memcpy(to, &v, sizeof(Vector));
+  T values[sizeof(Vector) / sizeof(T)];
+  std::memcpy(values, &v, sizeof(Vector));
+  for (size_t i = 0; i < std::size(values); ++i) to[i] = values[i];
 }
 
 // A kernel with its arguments, ready to be called once for each thread. cudaLaunchKernelExC gets

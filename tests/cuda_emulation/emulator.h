@@ -19,6 +19,7 @@ void set_descending(bool descending);
 void set_devices(cudaError_t status, int count, int driver_version);
 // Bytes that can be allocated.
 void set_memory_bound(size_t bytes);
+size_t memory_in_use();
 
 // ---- what happened
 // --------------------------------------------------------------------------------
@@ -27,6 +28,7 @@ struct Counters {
   int64_t launches = 0;  // kernels and library calls queued from the host, not from a graph
   int64_t graph_launches = 0;
   int64_t host_reads = 0;   // copies from the device
+  int64_t bytes_read = 0;   // by them
   int64_t host_writes = 0;  // copies to the device
   // Those of them that need not wait for all that other streams still have to do.
   int64_t writes_beside_work = 0;
@@ -38,6 +40,9 @@ Counters counters();
 uint64_t take_hash();
 // Texts of everything that was wrong since the last call.
 std::vector<std::string> take_violations();
+
+// Called before (begins) and after each kernel runs; an empty function: nobody.
+void observe_kernels(std::function<void(const char* op, bool begins)> observer);
 
 // ---- memory
 // ---------------------------------------------------------------------------------------
@@ -56,6 +61,7 @@ class ExtentScope {
   ExtentScope& operator=(const ExtentScope&) = delete;
 };
 bool is_device_memory(const void* memory);
+const void* device_memory();  // its lowest address
 
 // ---- for the emulated libraries
 // -------------------------------------------------------------------

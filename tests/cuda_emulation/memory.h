@@ -19,9 +19,11 @@ class Memory {
   void* take(size_t bytes);       // null: the bound is reached
   bool give(const void* memory);  // false: not the start of a block
   bool contains(const void* memory) const;
+  const void* begin() const { return region_; }
   // Start and size of the block around an address; size 0: none.
   std::pair<const void*, size_t> block_around(const void* memory) const;
   void set_bound(size_t bytes) { bound_ = bytes; }
+  size_t used() const { return used_; }
 
   // These need an Access.
   static void open(const void* memory, size_t bytes);  // to the sanitizer

@@ -62,6 +62,7 @@ struct Emulator {
   std::vector<std::string> violations;
   std::vector<Extent> extents;  // of the scope that is open
   Kernel announced;
+  std::function<void(const char*, bool)> observer;
   std::map<const void*, size_t> pinned;
   std::vector<cudaStream_t> streams;
   // The last work on each block: its stream and number.
@@ -187,6 +188,11 @@ void set_devices(cudaError_t status, int count, int driver_version) {
   emulator().driver_version = driver_version;
 }
 void set_memory_bound(size_t bytes) { Memory::instance().set_bound(bytes); }
+void observe_kernels(std::function<void(const char*, bool)> observer) {
+  emulator().observer = std::move(observer);
+}
+const void* device_memory() { return Memory::instance().begin(); }
+size_t memory_in_use() { return Memory::instance().used(); }
 Counters counters() { return emulator().counters; }
 uint64_t take_hash() { return std::exchange(emulator().hash, 14695981039346656037u); }
 std::vector<std::string> take_violations() { return std::exchange(emulator().violations, {}); }
@@ -316,6 +322,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     return failed(cudaErrorStreamCaptureUnsupported);
   }
   ++(in ? emulator().counters.host_writes : emulator().counters.host_reads);
+  if (out) emulator().counters.bytes_read += static_cast<int64_t>(bytes);
   if (in && stream && is_pinned(from) && waits_for_less_than_all(stream)) {
     ++emulator().counters.writes_beside_work;
   }
@@ -411,8 +418,12 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
     return failed(cudaErrorInvalidConfiguration);
   }
   if (!is_capturing(config->stream)) ++emulator().counters.launches;
-  return enqueue(config->stream, kernel.op,
-                 [=] { run_grid(kernel, grid, block, emulator().descending); });
+  return enqueue(config->stream, kernel.op, [=] {
+    const auto& observer = emulator().observer;
+    if (observer) observer(kernel.op, true);
+    run_grid(kernel, grid, block, emulator().descending);
+    if (observer) observer(kernel.op, false);
+  });
 }
 
 // ---- graphs
