@@ -92,7 +92,8 @@ TEST_CASE("adams: a method of order k is exact for solutions that are polynomial
   }
 }
 
-TEST_CASE("adams: irregular steps and a clipped last step keep the order") {
+TEST_CASE("adams: irregular steps and a clipped last step keep the order" *
+          doctest::test_suite("long")) {
   for (const Problem& p : {cosine_problem(), kepler_problem()}) {
     for (const auto& [word, order] :
          std::vector<std::pair<const char*, int>>{{"explicit_adams,order=2", 2},
