@@ -26,6 +26,9 @@ struct Pass {
     Tensor value;
   };
   std::vector<Update> updates = {};
+  // BatchNorm leaves in `updates` what its running statistics become: by default they move towards
+  // those of the batch. True: those of the batch themselves (StatisticsStep).
+  bool batch_statistics = false;
   // () each: what is to be kept small beside the loss, in its weight already. Training adds them to
   // the loss before it takes the gradient.
   Tensors penalties = {};

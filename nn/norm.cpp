@@ -67,18 +67,31 @@ Tensor BatchNorm::apply_to(const Tensor& x, const Tensor& w, const Tensor& b, Pa
       }
       return buffer;
     };
-    const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
-    const Tensor mean = latest(running_mean) * keep + result.mean * options_.momentum;
-    const Tensor variance =
-        latest(running_variance) * keep + result.variance * (options_.momentum * unbiased);
-    pass.updates.push_back({running_mean, mean});
-    pass.updates.push_back({running_variance, variance});
+    const auto update = [&](const Tensor& buffer, const Tensor& batch, double factor) {
+      const Tensor value = pass.batch_statistics
+                               ? batch * factor
+                               : latest(buffer) * keep + batch * (options_.momentum * factor);
+      pass.updates.push_back({buffer, value});
+    };
+    update(running_mean, result.mean, 1);
+    update(running_variance, result.variance,
+           static_cast<double>(count) / static_cast<double>(count - 1));
     return result.y;
   });
 }
 
 std::string BatchNorm::describe() const {
   return with_activation(concat("BatchNorm ", options_.channels), options_.activation);
+}
+
+std::vector<const BatchNorm*> batch_norms(const Module& module) {
+  std::vector<const BatchNorm*> all;
+  if (const auto* norm = dynamic_cast<const BatchNorm*>(&module)) all.push_back(norm);
+  for (const auto& [name, child] : module.children()) {
+    const std::vector<const BatchNorm*> below = batch_norms(*child);
+    all.insert(all.end(), below.begin(), below.end());
+  }
+  return all;
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "core/ops/norm.h"
 #include "nn/initialize.h"
@@ -60,6 +61,9 @@ class BatchNorm final : public NormLayer {
 
   const Tensor running_mean, running_variance;  // (C)
 };
+
+// Those of a module and of all below it, in forward order.
+std::vector<const BatchNorm*> batch_norms(const Module& module);
 
 // What an option chooses among. `layer` is one group over all positions and channels of a sample,
 // `instance` one group for each channel, without weight and bias: the layers that networks of

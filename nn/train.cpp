@@ -4,6 +4,7 @@
 #include "core/ops/movement.h"
 #include "core/ops/pointwise.h"
 #include "core/ops/reduce.h"
+#include "nn/norm.h"
 
 namespace slope::nn {
 namespace {
@@ -132,6 +133,55 @@ EvaluationStep::Result EvaluationStep::operator()(const Tensor& images, const Te
   const auto f = [this](const Tensors& in) { return compute(in); };
   const Tensors results = plan_ ? replay(plans_, inputs, f) : f(inputs);
   return {results[0].item(), static_cast<int64_t>(results[1].item()), results[2]};
+}
+
+StatisticsStep::StatisticsStep(Logits logits, const Module& model, bool plan)
+    : logits_(std::move(logits)), plan_(plan) {
+  for (const BatchNorm* norm : batch_norms(model)) {
+    for (const Tensor& buffer : {norm->running_mean, norm->running_variance})
+      means_.push_back({buffer, zeros_like(buffer), zeros({}, buffer.dtype(), buffer.device())});
+  }
+  if (means_.empty())
+    throw ValueError(concat("statistics: ", model.describe(), " has no BatchNorm."));
+}
+
+void StatisticsStep::clear() {
+  for (const Mean& m : means_) {
+    copy_into(m.value, zeros_like(m.value));
+    copy_into(m.calls, zeros_like(m.calls));
+  }
+}
+
+// inputs: images, then the keys -> nothing; the means move
+Tensors StatisticsStep::compute(const Tensors& inputs) {
+  Pass pass{.training = true,
+            .keys = Tensors(inputs.begin() + 1, inputs.end()),
+            .batch_statistics = true};
+  logits_(inputs[0], pass);
+  for (const Pass::Update& update : pass.updates) {
+    for (const Mean& m : means_) {
+      if (m.buffer.id() != update.buffer.id()) continue;
+      copy_into(m.calls, m.calls + 1);
+      copy_into(m.value, m.value + (update.value - m.value) / m.calls);
+    }
+  }
+  return {};
+}
+
+void StatisticsStep::operator()(const Tensor& images, const Tensors& keys) {
+  Tensors inputs{images};
+  inputs.insert(inputs.end(), keys.begin(), keys.end());
+  const auto f = [this](const Tensors& in) { return compute(in); };
+  if (plan_)
+    replay(plans_, inputs, f);
+  else
+    f(inputs);
+}
+
+void StatisticsStep::write() const {
+  for (const Mean& m : means_) {
+    if (m.calls.item() > 0) copy_into(m.buffer, m.value);
+  }
 }
 
 }  // namespace slope::nn

@@ -91,4 +91,38 @@ class EvaluationStep {
   std::map<int64_t, std::unique_ptr<Plan>> plans_;
 };
 
+// The statistics of a model's BatchNorm layers over some batches under the weights as they are
+// ("precise BatchNorm"; needed after weight averaging). The running ones are mostly of the last ten
+// calls or so, and of weights that have changed since. The mean of the batches' means, and of their
+// variances of n - 1: Ioffe and Szegedy 2015, algorithm 2, and PyTorch's
+// torch.optim.swa_utils.update_bn. Every call of a layer counts the same, also where one pass has
+// several of them, as in an ODE block. One plan for each batch size.
+class StatisticsStep {
+ public:
+  // model: what `logits` runs; lives longer. plan: as StepOptions::plan. A model without BatchNorm:
+  // ValueError.
+  StatisticsStep(Logits logits, const Module& model, bool plan);
+
+  // Forgets the batches so far.
+  void clear();
+  // A pass in training mode, without a gradient, that changes nothing in the model. images: (N,
+  // ..). keys: model.key_count() random keys.
+  void operator()(const Tensor& images, const Tensors& keys = {});
+  // Overwrites the running statistics, in place; a layer that has not been called keeps its own.
+  void write() const;
+
+ private:
+  struct Mean {
+    Tensor buffer;  // the running statistic in the model
+    Tensor value;   // like buffer
+    Tensor calls;   // ()
+  };
+  Tensors compute(const Tensors& inputs);
+
+  Logits logits_;
+  bool plan_;
+  std::vector<Mean> means_;
+  std::map<int64_t, std::unique_ptr<Plan>> plans_;
+};
+
 }  // namespace slope::nn

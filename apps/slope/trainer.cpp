@@ -56,6 +56,10 @@ Trainer::Trainer(const TrainingOptions& options, const Settings& settings, DataS
     step.average = average_.get();
   }
   const bool robust = !options.train_attack.empty() || !options.train_noise.empty();
+  if (robust && options.bn_batches > 0)
+    throw ValueError(
+        "bn-batches: the statistics would be of samples as they are, and --train-attack and "
+        "--train-noise train on changed ones. Leave one of the two out.");
   const nn::Range range = data_range(data_word(options));
   const RobustWord word =
       robust ? parse_robust_word(options.train_attack, options.train_noise, range, settings.seed)
@@ -85,6 +89,10 @@ void Trainer::make_evaluator() {
   evaluator_ = std::make_unique<Evaluator>(
       [this](const Tensor& x, nn::Pass& pass) { return (*evaluated_)(x, pass); },
       evaluated_->plan(), evaluation_meter_);
+  if (options_.bn_batches == 0) return;
+  statistics_ = std::make_unique<nn::StatisticsStep>(
+      [this](const Tensor& x, nn::Pass& pass) { return (*evaluated_)(x, pass); }, *model_,
+      evaluated_->plan());
 }
 
 void Trainer::renew_solver() {
@@ -251,6 +259,10 @@ bool Trainer::end_epoch(const volatile std::sig_atomic_t& stop) {
   at_.train_loss = at_.loss_sum / seen;
   exchange_average();
   const bool last = at_.step >= total_steps();
+  if (statistics_ && !renew_statistics(stop)) {
+    exchange_average();
+    return false;
+  }
   const Accuracy test = (*evaluator_)(data_.test, kEvaluationBatch, settings_.value_dtype(),
                                       last ? &test_logits_ : nullptr, [&](int64_t done) {
                                         record_.testing(at_, done, data_.test.size());
@@ -282,6 +294,27 @@ bool Trainer::end_epoch(const volatile std::sig_atomic_t& stop) {
   at_.begin_epoch();
   if (best) save("best.safetensors");
   if (options_.checkpoint_every == 0 || last) save("model.safetensors");
+  return true;
+}
+
+// Of the weights and the batches alone, so that a test that is stopped and made again finds the
+// same. The random keys are those of the next steps.
+bool Trainer::renew_statistics(const volatile std::sig_atomic_t& stop) {
+  statistics_->clear();
+  int64_t epoch = at_.epoch;
+  loader_->start(epoch);
+  nn::Batch batch;
+  for (int64_t i = 0; i < options_.bn_batches; ++i) {
+    if (stop) return false;
+    if (!loader_->next(&batch)) {  // more than an epoch has
+      loader_->start(++epoch);
+      loader_->next(&batch);
+    }
+    (*statistics_)(batch.x, nn::step_keys(settings_.seed, model_->key_count(), at_.step + i));
+    evaluation_meter_.end_pass();
+    record_.statistics(at_, i + 1, options_.bn_batches);
+  }
+  statistics_->write();
   return true;
 }
 

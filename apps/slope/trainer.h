@@ -52,6 +52,9 @@ class Trainer {
   bool train_epoch(const volatile std::sig_atomic_t& stop);
   void count(const nn::StepResult& result, int64_t samples);
   bool end_epoch(const volatile std::sig_atomic_t& stop);
+  // --bn-batches: BatchNorm's statistics over the first batches of the epoch that ends, in the
+  // model's place. False when it was stopped; then nothing has changed.
+  bool renew_statistics(const volatile std::sig_atomic_t& stop);
   // Loss and accuracy on what is held out, for the record. True where it has never been better.
   bool validate(EpochResult& result, double& loss);
   // Accuracy under attack of some training samples, for the record.
@@ -75,6 +78,7 @@ class Trainer {
   SolveMeter evaluation_meter_;
   std::unique_ptr<Defence> evaluated_;  // the model as it is tested
   std::unique_ptr<Evaluator> evaluator_;
+  std::unique_ptr<nn::StatisticsStep> statistics_;  // with --bn-batches
   std::unique_ptr<nn::Loader> loader_;
   TrainingRecord record_;
   Position at_;

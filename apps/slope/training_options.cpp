@@ -106,6 +106,10 @@ void add_training_options(OptionList& options, TrainingOptions& v) {
       "Evaluate, save and keep an exponential moving average of the weights with this decay, "
       "as in 0.999; 0: the weights themselves",
       from_0_to_1());
+  options.add("--bn-batches", v.bn_batches,
+              "Before each test compute BatchNorm's statistics anew over N training batches, and "
+              "keep them; 0: the running ones of the training",
+              not_negative());
   options
       .add("--group", v.group,
            "NAME[,rate=X][,weight-decay=X]: parameters with part of this name, or `vectors` "
@@ -167,6 +171,7 @@ std::string to_toml(const TrainingOptions& v, const Settings& s) {
   line("label-smoothing", v.label_smoothing);
   line("clip-norm", v.clip_norm);
   line("ema", v.ema);
+  line("bn-batches", v.bn_batches);
   line("group", v.group);
   line("regularize", v.regularize);
   line("adapt", v.adapt);

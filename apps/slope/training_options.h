@@ -32,6 +32,7 @@ struct TrainingOptions {
   double label_smoothing = 0;
   double clip_norm = 0;            // 0: no clipping
   double ema = 0;                  // decay of the average of the weights; 0: none
+  int64_t bn_batches = 0;          // for BatchNorm's statistics of a test; 0: the running ones
   std::vector<std::string> group;  // parse_groups
   std::string regularize;          // ode::parse_regularization
   std::string adapt;               // ode::parse_adapt; "": the solver stays

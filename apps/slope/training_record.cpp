@@ -74,6 +74,12 @@ void TrainingRecord::step(const Position& at, double learning_rate) {
       static_cast<double>(at.correct) / seen, learning_rate, at.nfe_forward, at.nfe_backward));
 }
 
+void TrainingRecord::statistics(const Position& at, int64_t done, int64_t batches) {
+  progress_->moving(formatted("epoch %lld  step %lld/%lld  statistics %lld/%lld",
+                              whole(at.epoch + 1), whole(at.step), whole(total_), whole(done),
+                              whole(batches)));
+}
+
 void TrainingRecord::testing(const Position& at, int64_t done, int64_t samples) {
   progress_->moving(formatted("epoch %lld  step %lld/%lld  testing %lld/%lld", whole(at.epoch + 1),
                               whole(at.step), whole(total_), whole(done), whole(samples)));

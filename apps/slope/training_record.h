@@ -39,6 +39,8 @@ class TrainingRecord {
 
   // The line that moves.
   void step(const Position& at, double learning_rate);
+  // The same while BatchNorm's statistics are computed, of which `done` of `batches` are in.
+  void statistics(const Position& at, int64_t done, int64_t batches);
   // The same during the test at the end of an epoch, of which `done` of `samples` are tested.
   void testing(const Position& at, int64_t done, int64_t samples);
   // Adds the epoch to metrics.csv and tells of it. at: with the epoch's sums, before begin_epoch.
