@@ -247,3 +247,172 @@ TEST_CASE("EvaluationStep: sums over the batch, outside of training, planned or 
   }
   CHECK(trained.model.buffers()[0].values() == Values(32, 0.0));  // nothing was written
 }
+
+namespace {
+
+// Points whose norm is called twice a pass, on values of different scales, as in the stages of a
+// solve; with dropout behind the first call.
+class TwiceNormed final : public Layer {
+ public:
+  explicit TwiceNormed(double drop)
+      : drop_(drop), norm({.channels = 2, .parameters = {.dtype = Dtype::f64}}) {
+    add_child("norm", norm);
+  }
+  Tensor forward(const Tensor& x, Pass& pass) const override {
+    Tensor y = norm.forward(x, pass);
+    if (drop_ > 0 && pass.training) y = dropout(y, drop_, pass.next_key());
+    return norm.forward(y + x * 3, pass);
+  }
+  std::string describe() const override { return "TwiceNormed"; }
+
+ protected:
+  int64_t own_key_count() const override { return drop_ > 0 ? 1 : 0; }
+
+ private:
+  double drop_;
+
+ public:
+  BatchNorm norm;
+};
+
+// Of each column of x (N, 2): the mean and the variance of n - 1, by their definitions.
+std::pair<Values, Values> column_statistics(const Tensor& x) {
+  const Values v = x.values();
+  const auto n = static_cast<double>(v.size() / 2);
+  Values means(2), variances(2);
+  for (size_t i = 0; i < v.size(); ++i) means[i % 2] += v[i] / n;
+  for (size_t i = 0; i < v.size(); ++i)
+    variances[i % 2] += (v[i] - means[i % 2]) * (v[i] - means[i % 2]) / (n - 1);
+  return {means, variances};
+}
+
+}  // namespace
+
+TEST_CASE("StatisticsStep: the mean over all calls of all batches, whatever their size") {
+  const Tensor batches[] = {mixed({5, 2}, Dtype::f64), mixed({5, 2}, Dtype::f64, 1) * 2 + 1,
+                            mixed({3, 2}, Dtype::f64, 2)};
+  // What the norm sees: x, and x normalised, plus 3 x.
+  Values mean(2), variance(2);
+  for (const Tensor& x : batches) {
+    const auto [m, v] = column_statistics(x);
+    const double n = static_cast<double>(x.dim(0));
+    Values second = x.values();
+    for (size_t i = 0; i < second.size(); ++i) {
+      const size_t c = i % 2;
+      second[i] = (second[i] - m[c]) / std::sqrt(v[c] * (n - 1) / n + 1e-5) + 3 * second[i];
+    }
+    const auto [m2, v2] = column_statistics(tensor(second, x.shape(), Dtype::f64));
+    for (size_t c = 0; c < 2; ++c) {
+      mean[c] += (m[c] + m2[c]) / 6;
+      variance[c] += (v[c] + v2[c]) / 6;
+    }
+  }
+  for (const bool plan : {false, true}) {
+    CAPTURE(plan);
+    const TwiceNormed model(0);
+    StatisticsStep statistics([&](const Tensor& x, Pass& pass) { return model.forward(x, pass); },
+                              model, plan);
+    statistics.write();  // of nothing yet
+    CHECK(model.norm.running_mean.values() == Values{0, 0});
+    CHECK(model.norm.running_variance.values() == Values{1, 1});
+    statistics(mixed({5, 2}, Dtype::f64, 7) * 100);
+    statistics.clear();
+    for (const Tensor& x : batches) statistics(x);
+    CHECK(model.norm.running_mean.values() == Values{0, 0});  // nothing is written before write()
+    statistics.write();
+    check_close(model.norm.running_mean, mean, 1e-13);
+    check_close(model.norm.running_variance, variance, 1e-13);
+    // What they were before does not count.
+    statistics.clear();
+    for (const Tensor& x : batches) statistics(x);
+    statistics.write();
+    check_close(model.norm.running_mean, mean, 1e-13);
+    check_close(model.norm.running_variance, variance, 1e-13);
+    CHECK(model.norm.weight.values() == Values{1, 1});
+  }
+}
+
+TEST_CASE("StatisticsStep: dropout has the given keys, planned or not; other layers keep theirs") {
+  const auto found = [](uint32_t counter, bool plan) {
+    const TwiceNormed model(0.5);
+    StatisticsStep statistics([&](const Tensor& x, Pass& pass) { return model.forward(x, pass); },
+                              model, plan);
+    statistics(mixed({40, 2}, Dtype::f64), {make_key(1, 2, 3)});
+    statistics(mixed({40, 2}, Dtype::f64, 1), {make_key(1, 2, counter)});  // of a plan: a replay
+    statistics.write();
+    return model.norm.running_variance.values();
+  };
+  CHECK(found(4, true) == found(4, false));
+  CHECK(found(5, true) == found(5, false));
+  CHECK(found(4, true) != found(5, true));
+
+  class Unused final : public Layer {
+   public:
+    Unused() : used({.channels = 2}), unused({.channels = 2}) {
+      add_child("used", used);
+      add_child("unused", unused);
+    }
+    Tensor forward(const Tensor& x, Pass& pass) const override { return used.forward(x, pass); }
+    std::string describe() const override { return "Unused"; }
+    BatchNorm used, unused;
+  };
+  const Unused model;
+  REQUIRE(batch_norms(model).size() == 2);
+  CHECK(batch_norms(model)[1] == &model.unused);
+  copy_into(model.unused.running_mean, tensor({5, 6}));
+  StatisticsStep statistics([&](const Tensor& x, Pass& pass) { return model.forward(x, pass); },
+                            model, true);
+  statistics(tensor({1, 2, 3, 6}).reshape({2, 2}));
+  statistics.write();
+  CHECK(model.used.running_mean.values() == Values{2, 4});
+  CHECK(model.used.running_variance.values() == Values{2, 8});
+  CHECK(model.unused.running_mean.values() == Values{5, 6});
+
+  Rng rng(1);
+  const Linear none({.in = 2, .out = 2}, rng);
+  CHECK(message_of<ValueError>([&] {
+          StatisticsStep([&](const Tensor& x, Pass& pass) { return none.forward(x, pass); }, none,
+                         true);
+        }) == concat("statistics: ", none.describe(), " has no BatchNorm."));
+}
+
+// A model whose weights are an average: its running statistics are of the weights that are trained,
+// until they are computed anew.
+TEST_CASE("StatisticsStep: of averaged weights they are those of the average") {
+  Rng rng(1);
+  PointNetwork model(rng);
+  const auto optimizer = make_optimizer("sgd", model.named_parameters());
+  WeightAverage average(model.named_parameters(), 0.9);
+  const Logits logits = [&](const Tensor& x, Pass& pass) { return model.forward(x, pass); };
+  TrainStep train(logits, *optimizer, {.average = &average});
+  StatisticsStep statistics(logits, model, true);
+  Loader loader(points(), 100, false, 0);
+  int64_t number = 0;
+  for (Batch batch; loader.next(&batch);)
+    train(batch.x, batch.labels, optimizer->numbers(0.5, 0, ++number));
+  const auto of_now = [&] {
+    statistics.clear();
+    loader.start(0);
+    for (Batch batch; loader.next(&batch);) statistics(batch.x);
+    statistics.write();
+    return model.buffers()[0].values();
+  };
+  const auto mean_of = [&](const Tensor& weight, const Tensor& bias) {
+    Tensor sum;
+    loader.start(0);
+    for (Batch batch; loader.next(&batch);) {
+      const Tensor m = mean(linear(batch.x, weight, bias), {0});
+      sum = sum.defined() ? sum + m : m;
+    }
+    return (sum / 4).values();
+  };
+  const Tensors trained = model.parameters();
+  const Values by_hand = mean_of(trained[0], trained[1]);
+  const Values of_trained = of_now();
+  average.exchange();
+  const Values by_hand_of_average = mean_of(trained[0], trained[1]);
+  const Values of_average = of_now();
+  check_close(tensor(of_trained, {32}, Dtype::f64), by_hand, 1e-5);
+  check_close(tensor(of_average, {32}, Dtype::f64), by_hand_of_average, 1e-5);
+  CHECK(of_average != of_trained);
+}
